@@ -1,0 +1,71 @@
+/** What the ingress core is told, and what it wants done. The core never holds a body. */
+
+import type { Answer, Fault, SchedulerHeartbeat, Tier, WorkerHeartbeat } from "@millrace/protocol";
+
+/** A request that passed authentication and validation. */
+export interface Request {
+  /** Whose share it uses: an API key's id, or `anonymous`. */
+  readonly client: string;
+  /** `name@version`, resolved and known to be served. */
+  readonly model: string;
+  readonly tier: Tier;
+  readonly rows: number;
+  readonly length: number;
+  readonly shapeKey: number;
+  readonly bodyBytes: number;
+  readonly deadlineUs: number;
+}
+
+export type IngressEvent =
+  /** `seq` is drawn by the service and unique while the request is open. */
+  | { readonly type: "requestArrived"; readonly seq: number; readonly request: Request }
+  | {
+      readonly type: "answered";
+      readonly from: string;
+      readonly device: string;
+      readonly answer: Answer;
+    }
+  /** The client closed its connection. */
+  | { readonly type: "abandoned"; readonly seq: number }
+  | { readonly type: "schedulerBeat"; readonly heartbeat: SchedulerHeartbeat }
+  | { readonly type: "workerBeat"; readonly heartbeat: WorkerHeartbeat }
+  | { readonly type: "disconnected"; readonly name: string }
+  /** The broker connection of this ingress. */
+  | { readonly type: "busChanged"; readonly connected: boolean }
+  | { readonly type: "woke" }
+  | { readonly type: "drainBegan" };
+
+export interface Served {
+  readonly answer: Answer;
+  readonly from: string;
+  readonly device: string;
+  readonly attempts: number;
+  readonly totalUs: number;
+}
+
+export type IngressEffect =
+  /** Send a ticket for the request; the service adds its trace and body. */
+  | {
+      readonly type: "send";
+      readonly scheduler: string;
+      readonly seq: number;
+      readonly attempt: number;
+      readonly hedge: boolean;
+      readonly remainingUs: number;
+      readonly request: Request;
+    }
+  | {
+      readonly type: "cancel";
+      readonly scheduler: string;
+      readonly model: string;
+      readonly seq: number;
+    }
+  /** The request's one answer. The service may drop the body. */
+  | {
+      readonly type: "settle";
+      readonly seq: number;
+      readonly outcome:
+        | { readonly ok: true; readonly served: Served }
+        | { readonly ok: false; readonly fault: Fault; readonly attempts: number };
+    }
+  | { readonly type: "exit" };

@@ -1,0 +1,78 @@
+/** What schedulers and workers say of themselves, in JSON so that `nats sub 'mr.hb.>'` reads it. */
+
+import * as v from "valibot";
+import { isName } from "@millrace/std";
+
+const id = v.pipe(v.string(), v.check(isName));
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+export const DEVICE_CLASSES = ["cuda", "webgpu", "emulated", "cpu"] as const;
+export type DeviceClass = (typeof DEVICE_CLASSES)[number];
+export const isAccelerator = (device: DeviceClass): boolean => device !== "cpu";
+
+export const residentSchema = v.object({
+  ref: v.string(),
+  state: v.picklist(["loading", "ready", "unloading", "failed"]),
+  /** Measured once loaded, estimated before. */
+  bytes: whole,
+  /** Warm-up times: pairs of rows and microseconds. */
+  warmUs: v.optional(v.array(v.tuple([whole, whole]))),
+  error: v.optional(v.object({ code: v.string(), message: v.string() })),
+});
+export type Resident = v.InferOutput<typeof residentSchema>;
+
+export const deviceSchema = v.object({
+  class: v.picklist(DEVICE_CLASSES),
+  name: v.string(),
+  memoryTotalBytes: whole,
+  memoryFreeBytes: whole,
+  /** `driver`: asked of the device. `budget`: a declared budget less what models measurably take. */
+  memorySource: v.picklist(["driver", "budget"]),
+});
+export type Device = v.InferOutput<typeof deviceSchema>;
+
+export const workerHeartbeatSchema = v.object({
+  v: v.literal(1),
+  id,
+  role: v.picklist(["gpu-worker", "cpu-worker"]),
+  /** Drawn at process start: tells a restarted worker from the one before. */
+  incarnation: whole,
+  /** Rises by one per heartbeat. */
+  beat: whole,
+  state: v.picklist(["ready", "draining"]),
+  device: deviceSchema,
+  /** Batches finished; a device that is busy and does not progress is wedged. */
+  progress: whole,
+  /** Batches held, running or waiting. */
+  inFlight: whole,
+  backlogUs: whole,
+  /** Per scheduler: the highest assignment id seen, and the ids still held. */
+  assignments: v.record(v.string(), v.object({ seen: whole, held: v.array(whole) })),
+  /** Rises when `models` changes; the list itself is sent on change and once a second. */
+  modelsRevision: whole,
+  models: v.optional(v.array(residentSchema)),
+});
+export type WorkerHeartbeat = v.InferOutput<typeof workerHeartbeatSchema>;
+
+/** One model's state at the scheduler that owns it. */
+export const modelLoadSchema = v.object({
+  ref: v.string(),
+  queuedRows: whole,
+  /** Predicted wait of a request that arrives now at standard priority, and its time on a device. */
+  waitUs: whole,
+  computeUs: whole,
+  /** Arrivals a second, smoothed. */
+  rowsPerSecond: v.pipe(v.number(), v.minValue(0)),
+});
+export type ModelLoad = v.InferOutput<typeof modelLoadSchema>;
+
+export const schedulerHeartbeatSchema = v.object({
+  v: v.literal(1),
+  id,
+  incarnation: whole,
+  beat: whole,
+  state: v.picklist(["ready", "draining"]),
+  /** Models with work or recent arrivals only. */
+  loads: v.array(modelLoadSchema),
+});
+export type SchedulerHeartbeat = v.InferOutput<typeof schedulerHeartbeatSchema>;
