@@ -2,10 +2,19 @@
 
 import type { Answer, Fault, SchedulerHeartbeat, Tier, WorkerHeartbeat } from "@millrace/protocol";
 
+/** What one client may have; the core's own defaults hold where a client has none of its own. */
+export interface ClientLimits {
+  /** Requests open at the same time. */
+  readonly openMax: number;
+  /** Requests a second, smoothed over one second; Infinity for any rate. */
+  readonly perSecondMax: number;
+}
+
 /** A request that passed authentication and validation. */
 export interface Request {
   /** Whose share it uses: an API key's id, or `anonymous`. */
   readonly client: string;
+  readonly limits?: ClientLimits | undefined;
   /** `name@version`, resolved and known to be served. */
   readonly model: string;
   readonly tier: Tier;

@@ -1,1 +1,10 @@
-export {};
+export { type Bus, type BusCounters, connectBus, type Subscribed } from "./bus.ts";
+export type { BusOptions } from "./connecting.ts";
+export {
+  type Micro,
+  type MicroEndpoint,
+  type MicroOptions,
+  type MicroStats,
+  serveMicro,
+} from "./micro.ts";
+export { Outbox, type OutboxOptions } from "./outbox.ts";

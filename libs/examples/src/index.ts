@@ -1,1 +1,14 @@
-export {};
+export {
+  BENCH_MODELS,
+  type BenchModel,
+  benchModel,
+  type BenchModelName,
+  benchModels,
+} from "./bench.ts";
+export {
+  type ExampleModel,
+  exampleModels,
+  type ExampleSample,
+  type SampleTensor,
+} from "./models.ts";
+export { PADDING_ID, tokenizeSms, TOKENS_MAX, UNKNOWN_ID } from "./tokenizer.ts";

@@ -12,7 +12,6 @@ import type {
   DoneFrame,
   Fault,
   ModelSpec,
-  Resident,
   WorkerHeartbeat,
 } from "@millrace/protocol";
 
@@ -33,6 +32,13 @@ export type RunResult =
       readonly computeUs: number;
     };
 
+export interface Loaded {
+  /** Measured. */
+  readonly bytes: number;
+  /** Pairs of rows and microseconds. */
+  readonly warmUs: readonly (readonly [number, number])[];
+}
+
 export type WorkerEvent =
   | { readonly type: "assigned"; readonly frame: AssignmentFrame }
   /** A remote body is here and complete. */
@@ -52,16 +58,17 @@ export type WorkerEvent =
     }
   | { readonly type: "commanded"; readonly command: Command }
   | { readonly type: "runEnded"; readonly result: RunResult }
+  /** `device` is read after the load: what the next load may take is measured, never guessed. */
   | {
       readonly type: "loadEnded";
       readonly ref: string;
-      readonly loaded:
-        | { readonly bytes: number; readonly warmUs: readonly (readonly [number, number])[] }
-        | Fault;
+      readonly loaded: Loaded | Fault;
+      readonly device: Device;
     }
-  | { readonly type: "unloadEnded"; readonly ref: string }
+  | { readonly type: "unloadEnded"; readonly ref: string; readonly device: Device }
   /** A fresh reading of the device's memory. */
   | { readonly type: "deviceRead"; readonly device: Device }
+  /** The scheduler's connection or process is gone; the next one may count from the start. */
   | { readonly type: "schedulerGone"; readonly scheduler: string }
   | { readonly type: "woke" }
   | { readonly type: "drainBegan" };
@@ -72,20 +79,28 @@ export interface RunItem {
   readonly body: Uint8Array;
 }
 
+/** A body that stayed at its ingress, and its size. */
+export interface Want {
+  readonly seq: number;
+  readonly attempt: number;
+  readonly bytes: number;
+}
+
 export type WorkerEffect =
   | { readonly type: "run"; readonly spec: ModelSpec; readonly items: readonly RunItem[] }
-  | { readonly type: "answer"; readonly ingress: string; readonly frame: AnswerFrame }
-  | { readonly type: "done"; readonly scheduler: string; readonly frame: DoneFrame }
+  /** `items` stand in the order of `frame.answers`: what was answered, for metrics and logs. */
   | {
-      readonly type: "fetch";
+      readonly type: "answer";
       readonly ingress: string;
-      readonly wants: readonly { readonly seq: number; readonly attempt: number }[];
+      readonly model: string;
+      readonly items: readonly AssignmentItem[];
+      readonly frame: AnswerFrame;
     }
+  | { readonly type: "done"; readonly scheduler: string; readonly frame: DoneFrame }
+  | { readonly type: "fetch"; readonly ingress: string; readonly wants: readonly Want[] }
   /** Fetch, verify, create the session, run every bucket once; ends in `loadEnded`. */
   | { readonly type: "load"; readonly spec: ModelSpec }
   | { readonly type: "unload"; readonly ref: string }
   | { readonly type: "beat"; readonly heartbeat: WorkerHeartbeat }
-  /** Nothing is left to do after a drain (`drained`), or the device is lost (`poisoned`, exit 70). */
+  /** Nothing is left after a drain (`drained`), or the device is lost (`poisoned`, exit 70). */
   | { readonly type: "exit"; readonly reason: "drained" | "poisoned"; readonly detail: string };
-
-export type { Resident };

@@ -1,1 +1,1 @@
-export {};
+export { type Heard, Membership, type MembershipOptions } from "./membership.ts";

@@ -1,1 +1,2 @@
-export {};
+export { DeviceState, type Outstanding } from "./device.ts";
+export { DevicePool, type PlacementOptions } from "./pool.ts";

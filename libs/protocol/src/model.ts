@@ -72,8 +72,22 @@ export const modelSpecSchema = v.object({
   createdAt: v.string(),
   labels: v.optional(v.array(v.string())),
   image: v.optional(imageSchema),
+  /** The tokenizer that makes the only input from a text, for `millrace infer --text`. */
+  text: v.optional(v.picklist(["sms"])),
 });
 export type ModelSpec = v.InferOutput<typeof modelSpecSchema>;
+
+/** What somebody who pushes a model has to say; the rest is read from the file. */
+export const pushOptionsSchema = v.pick(modelSpecSchema, [
+  "name",
+  "maxBatch",
+  "padding",
+  "provenance",
+  "labels",
+  "image",
+  "text",
+]);
+export type PushOptions = v.InferOutput<typeof pushOptionsSchema>;
 
 /** A model in the registry: its versions, and which of them answers. */
 export const modelRecordSchema = v.object({
@@ -83,6 +97,8 @@ export const modelRecordSchema = v.object({
   previous: v.optional(positive),
   /** False after `unload`: requests are refused until `load`. */
   loaded: v.boolean(),
+  /** The highest version given so far: a number is not given twice, even after a removal. */
+  latest: v.optional(positive),
   versions: v.record(v.string(), modelSpecSchema),
 });
 export type ModelRecord = v.InferOutput<typeof modelRecordSchema>;

@@ -1,1 +1,10 @@
-export {};
+export {
+  type DeviceView,
+  type ModelView,
+  planResidency,
+  RESIDENCY_DEFAULTS,
+  type ResidencyAction,
+  type ResidencyOptions,
+  type ResidencyView,
+  type ResidentView,
+} from "./plan.ts";

@@ -1,1 +1,3 @@
-export {};
+export { ownerKey, SchedulerCore, type SchedulerFigures } from "./core.ts";
+export type { Refusal, SchedulerEffect, SchedulerEvent } from "./events.ts";
+export { SCHEDULER_DEFAULTS, type SchedulerOptions } from "./options.ts";

@@ -1,1 +1,5 @@
-export {};
+/** CPU cores as a device of the cluster, sized to the machine or its container. */
+
+import { workerFields } from "@millrace/worker";
+
+export const fields = workerFields("cpu-worker", "cpu");

@@ -1,1 +1,1 @@
-export {};
+export { fields, type SchedulerConfig } from "./config.ts";

@@ -1,0 +1,398 @@
+/**
+ * The ingress as one pure state machine: admits requests, sends each to the scheduler that owns its
+ * model, and sees to it that each ends in exactly one answer (I1), at its deadline at the latest.
+ *
+ * - The first result wins, of whichever attempt; what comes later is dropped. An error closes its own
+ *   attempt and is acted on when no other is open.
+ * - Errors that another device may not repeat are retried inside the deadline, from a budget: retries
+ *   and hedges are at most a tenth of the requests, so that they cannot become the load.
+ * - Tickets at a scheduler that was lost, or sent before the broker's connection broke, are sent
+ *   again outside the budget: what they asked for is mostly not done, and at most once more.
+ * - No scheduler, or no connection: a request waits for one until its deadline.
+ */
+
+import {
+  type Answer,
+  ERRORS,
+  type ErrorCode,
+  type Fault,
+  fault,
+  type SchedulerHeartbeat,
+} from "@millrace/protocol";
+import { type Random, unreachable } from "@millrace/std";
+import { Bucket } from "./bucket.ts";
+import { Clients } from "./clients.ts";
+import { Devices } from "./devices.ts";
+import type { IngressEffect, IngressEvent, Request } from "./events.ts";
+import { freshLoad, learn, Models } from "./models.ts";
+import { INGRESS_DEFAULTS, type IngressOptions } from "./options.ts";
+import { predictMiss } from "./prediction.ts";
+import { Schedulers } from "./schedulers.ts";
+import { type Lane, type Open, Table } from "./table.ts";
+
+const RETRY_AFTER_US = 1_000_000;
+const MESSAGE_BYTES_MAX = 2_000;
+const BATCH = 2;
+const NO_LANES: readonly Lane[] = [];
+const utf8 = new TextDecoder();
+
+/** Why a ticket is sent; only a `resend` is no try of the request's own. */
+type Cause = "first" | "retry" | "hedge" | "resend";
+
+type Answered = Extract<IngressEvent, { readonly type: "answered" }>;
+
+export interface IngressCounters {
+  readonly retries: number;
+  readonly hedges: number;
+  /** Tickets sent again because their scheduler or the connection was lost. */
+  readonly resends: number;
+  /** Retries and hedges that the budget did not allow. */
+  readonly overBudget: number;
+  /** Answers to requests or attempts that were no longer open. */
+  readonly lateAnswers: number;
+}
+
+export class IngressCore {
+  readonly #options: IngressOptions;
+  readonly #random: Random;
+  readonly #table = new Table();
+  readonly #models = new Models();
+  readonly #clients: Clients;
+  readonly #devices: Devices;
+  readonly #schedulers: Schedulers;
+  readonly #budget: Bucket;
+  readonly #counters = { retries: 0, hedges: 0, resends: 0, overBudget: 0, lateAnswers: 0 };
+  #state: "serving" | "draining" | "drained" = "serving";
+  #silentAtUs = Infinity;
+
+  constructor(random: Random, nowUs: number, options: Partial<IngressOptions> = {}) {
+    this.#options = { ...INGRESS_DEFAULTS, ...options };
+    const { suspectAfterUs, forgetAfterUs, retryPerSecond, retryBurst } = this.#options;
+    this.#random = random;
+    this.#clients = new Clients(this.#options.clientLimits);
+    this.#devices = new Devices(suspectAfterUs, forgetAfterUs);
+    this.#schedulers = new Schedulers({ suspectAfterUs, forgetAfterUs });
+    this.#budget = new Bucket(retryPerSecond, retryBurst, nowUs);
+  }
+
+  get open(): number {
+    return this.#table.size;
+  }
+
+  get openBytes(): number {
+    return this.#table.bytes;
+  }
+
+  get counters(): IngressCounters {
+    return this.#counters;
+  }
+
+  /** Schedulers that take tickets. */
+  get schedulers(): readonly string[] {
+    return this.#schedulers.alive;
+  }
+
+  /** Live workers that hold the model version ready. */
+  devices(ref: string, nowUs: number): number {
+    return this.#devices.count(ref, nowUs);
+  }
+
+  get wakeAtUs(): number {
+    return Math.min(this.#table.wakeAtUs, this.#silentAtUs);
+  }
+
+  step(event: IngressEvent, nowUs: number): IngressEffect[] {
+    const effects: IngressEffect[] = [];
+    this.#passTime(nowUs, effects);
+    switch (event.type) {
+      case "requestArrived":
+        this.#arrive(event.seq, event.request, nowUs, effects);
+        break;
+      case "answered":
+        this.#answer(event, nowUs, effects);
+        break;
+      case "abandoned":
+        this.#abandon(event.seq, effects);
+        break;
+      case "schedulerBeat":
+        this.#hearScheduler(event.heartbeat, nowUs, effects);
+        break;
+      case "workerBeat":
+        this.#devices.heard(event.heartbeat, nowUs);
+        break;
+      case "disconnected":
+        this.#devices.lost(event.name);
+        if (this.#schedulers.lost(event.name)) this.#loseScheduler(event.name, nowUs, effects);
+        break;
+      case "busChanged":
+        if (event.connected) this.#reconnect(nowUs, effects);
+        else this.#schedulers.disconnected();
+        break;
+      case "woke":
+        break;
+      case "drainBegan":
+        if (this.#state === "serving") this.#state = "draining";
+        break;
+      default:
+        unreachable(event);
+    }
+    this.#silentAtUs = this.#schedulers.silentAtUs;
+    if (this.#state === "draining" && this.#table.size === 0) {
+      this.#state = "drained";
+      effects.push({ type: "exit" });
+    }
+    return effects;
+  }
+
+  #passTime(nowUs: number, effects: IngressEffect[]): void {
+    // Deadlines first: no ticket is sent for a request that is past its own.
+    for (let open = this.#table.due(nowUs); open !== undefined; open = this.#table.due(nowUs)) {
+      if (nowUs >= open.request.deadlineUs) {
+        this.#refuse(open, this.#deadlineFault(open), effects);
+        continue;
+      }
+      if (nowUs >= open.retryAtUs) this.#send(open, "retry", nowUs, effects);
+      if (nowUs >= open.hedgeAtUs) this.#hedge(open, nowUs, effects);
+      this.#table.arm(open);
+    }
+    if (nowUs >= this.#silentAtUs) this.#loseSilent(nowUs, effects);
+  }
+
+  // --- admission -------------------------------------------------------------------------------
+
+  #arrive(seq: number, request: Request, nowUs: number, effects: IngressEffect[]): void {
+    const refusal =
+      this.#refusal(request, nowUs) ?? this.#clients.enter(request.client, request.limits, nowUs);
+    if (refusal !== undefined) {
+      effects.push({ type: "settle", seq, outcome: { ok: false, fault: refusal, attempts: 0 } });
+      return;
+    }
+    this.#budget.earn(this.#options.retryShare);
+    const open: Open = {
+      seq,
+      request,
+      model: this.#models.get(request.model),
+      arrivedUs: nowUs,
+      attempt: 0,
+      tries: 0,
+      lanes: NO_LANES,
+      retryAtUs: Infinity,
+      hedgeAtUs: Infinity,
+      hedged: false,
+      timerUs: Infinity,
+      settled: false,
+    };
+    this.#send(open, "first", nowUs, effects);
+    this.#table.add(open);
+  }
+
+  /** I6: why the request is not taken, when that is already known. */
+  #refusal(request: Request, nowUs: number): Fault | undefined {
+    const { openMax, openBytesMax, suspectAfterUs } = this.#options;
+    if (this.#state !== "serving") return fault("DRAINING", "this ingress is shutting down");
+    if (nowUs >= request.deadlineUs) {
+      return fault("DEADLINE_EXCEEDED", "the deadline passed before the request was read");
+    }
+    if (this.#table.size >= openMax || this.#table.bytes + request.bodyBytes > openBytesMax) {
+      const message = `${this.#table.size} requests of ${this.#table.bytes} bytes are open`;
+      return { code: "OVERLOADED", message, retryAfterUs: RETRY_AFTER_US };
+    }
+    const model = this.#models.get(request.model);
+    const load = freshLoad(model, this.#schedulers.owner(model.name), nowUs, suspectAfterUs);
+    return load === undefined ? undefined : predictMiss(request, load, nowUs);
+  }
+
+  // --- tickets ---------------------------------------------------------------------------------
+
+  /** Sends a ticket to the model's owner; without one the request waits for a scheduler. */
+  #send(open: Open, cause: Cause, nowUs: number, effects: IngressEffect[]): void {
+    open.retryAtUs = Infinity;
+    const owner = this.#schedulers.reachableOwner(open.model.name);
+    if (owner === undefined || open.attempt >= this.#options.ticketsMax) return;
+    open.attempt++;
+    if (cause !== "resend") open.tries++;
+    const lane = { attempt: open.attempt, scheduler: owner, sentUs: nowUs };
+    open.lanes = cause === "hedge" ? [...open.lanes, lane] : [lane];
+    if (cause === "resend") this.#counters.resends++;
+    if (!open.hedged) open.hedgeAtUs = nowUs + this.#hedgeAfterUs(open);
+    effects.push({
+      type: "send",
+      scheduler: owner,
+      seq: open.seq,
+      attempt: open.attempt,
+      hedge: cause === "hedge",
+      remainingUs: open.request.deadlineUs - nowUs,
+      request: open.request,
+    });
+  }
+
+  /** Tickets for requests that have none on its way and are not about to try again. */
+  #sendWaiting(nowUs: number, effects: IngressEffect[]): void {
+    for (const open of this.#table.values()) {
+      if (open.lanes.length > 0 || open.retryAtUs !== Infinity) continue;
+      this.#send(open, open.attempt === 0 ? "first" : "resend", nowUs, effects);
+      this.#table.arm(open);
+    }
+  }
+
+  /** Long after the model usually answers; never for batch work, and not before it is known. */
+  #hedgeAfterUs(open: Open): number {
+    const { hedgeSamplesMin, hedgeFactor, hedgeAfterUsMin } = this.#options;
+    const { answerUs } = open.model;
+    if (open.request.tier === BATCH) return Infinity;
+    if (answerUs === undefined || answerUs.size < hedgeSamplesMin) return Infinity;
+    return Math.max(hedgeFactor * answerUs.max, hedgeAfterUsMin);
+  }
+
+  /**
+   * One more ticket for a straggler, for another device (Dean and Barroso, The Tail at Scale, 2013).
+   * Not where no other device holds the model, and not while the queue explains the wait.
+   */
+  #hedge(open: Open, nowUs: number, effects: IngressEffect[]): void {
+    open.hedgeAtUs = Infinity;
+    open.hedged = true;
+    if (open.lanes.length !== 1 || open.tries >= this.#options.attemptsMax) return;
+    if (this.#devices.count(open.model.ref, nowUs) < 2) return;
+    const owner = this.#schedulers.owner(open.model.name);
+    const load = freshLoad(open.model, owner, nowUs, this.#options.suspectAfterUs);
+    if (load !== undefined && load.waitUs + load.computeUs > nowUs - open.arrivedUs) return;
+    if (!this.#spend(nowUs)) return;
+    this.#counters.hedges++;
+    this.#send(open, "hedge", nowUs, effects);
+  }
+
+  #spend(nowUs: number): boolean {
+    const allowed = this.#budget.take(nowUs);
+    if (!allowed) this.#counters.overBudget++;
+    return allowed;
+  }
+
+  // --- answers ---------------------------------------------------------------------------------
+
+  #answer(event: Answered, nowUs: number, effects: IngressEffect[]): void {
+    const { answer, from, device } = event;
+    const open = this.#table.get(answer.seq);
+    const lane = open?.lanes.find(({ attempt }) => attempt === answer.attempt);
+    if (open === undefined || answer.attempt < 1 || answer.attempt > open.attempt) {
+      this.#counters.lateAnswers++;
+      return;
+    }
+    if (answer.error === undefined) {
+      if (lane !== undefined) learn(open.model, nowUs - lane.sentUs);
+      open.lanes = open.lanes.filter((other) => other !== lane);
+      this.#close(open, effects);
+      const totalUs = nowUs - open.arrivedUs;
+      const served = { answer, from, device, attempts: open.tries, totalUs };
+      effects.push({ type: "settle", seq: open.seq, outcome: { ok: true, served } });
+    } else if (lane === undefined) {
+      this.#counters.lateAnswers++;
+    } else {
+      open.lanes = open.lanes.filter((other) => other !== lane);
+      if (answer.error === "DRAINING") this.#schedulers.drains(from, nowUs);
+      if (open.lanes.length === 0) this.#fail(open, lane, answer.error, answer, nowUs, effects);
+    }
+  }
+
+  /** The last open attempt failed: another try, or the end. */
+  #fail(
+    open: Open,
+    lane: Lane,
+    code: ErrorCode,
+    answer: Answer,
+    nowUs: number,
+    effects: IngressEffect[],
+  ): void {
+    const retryable = ERRORS[code].retry === "elsewhere";
+    const atUs = nowUs + (retryable ? this.#retryDelayUs(open, lane, code) : 0);
+    if (
+      retryable &&
+      open.tries < this.#options.attemptsMax &&
+      atUs < open.request.deadlineUs &&
+      this.#spend(nowUs)
+    ) {
+      this.#counters.retries++;
+      open.retryAtUs = atUs;
+      if (atUs === nowUs) this.#send(open, "retry", nowUs, effects);
+      this.#table.arm(open);
+      return;
+    }
+    const message = utf8.decode(answer.body.subarray(0, MESSAGE_BYTES_MAX));
+    this.#refuse(open, { code, message: message === "" ? ERRORS[code].meaning : message }, effects);
+  }
+
+  /**
+   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model. Who
+   * lost two devices in a row waits, so that it is not batched again with the one that is the cause.
+   */
+  #retryDelayUs(open: Open, lane: Lane, code: ErrorCode): number {
+    if (lane.scheduler !== this.#schedulers.owner(open.model.name)) return 0;
+    if (code === "WORKER_LOST" && open.tries === 1) return 0;
+    const { backoffUs, backoffUsMax } = this.#options;
+    return 1 + this.#random.below(Math.min(backoffUsMax, backoffUs * 2 ** (open.tries - 1)));
+  }
+
+  #abandon(seq: number, effects: IngressEffect[]): void {
+    const open = this.#table.get(seq);
+    if (open !== undefined) this.#close(open, effects);
+  }
+
+  // --- members ---------------------------------------------------------------------------------
+
+  #hearScheduler(heartbeat: SchedulerHeartbeat, nowUs: number, effects: IngressEffect[]): void {
+    const { restarted, changed } = this.#schedulers.heard(heartbeat, nowUs);
+    this.#models.heard(heartbeat, nowUs);
+    if (restarted) this.#loseLanes(heartbeat.id);
+    if (changed) this.#sendWaiting(nowUs, effects);
+    this.#loseSilent(nowUs, effects);
+  }
+
+  #loseSilent(nowUs: number, effects: IngressEffect[]): void {
+    for (const id of this.#schedulers.expire(nowUs)) this.#loseScheduler(id, nowUs, effects);
+  }
+
+  #loseScheduler(id: string, nowUs: number, effects: IngressEffect[]): void {
+    this.#loseLanes(id);
+    this.#sendWaiting(nowUs, effects);
+  }
+
+  #loseLanes(id: string): void {
+    for (const open of this.#table.values()) {
+      if (open.lanes.some((lane) => lane.scheduler === id)) {
+        open.lanes = open.lanes.filter((lane) => lane.scheduler !== id);
+      }
+    }
+  }
+
+  /** Answers to what was sent before may be lost, so every open request is sent again. */
+  #reconnect(nowUs: number, effects: IngressEffect[]): void {
+    this.#schedulers.reconnected(nowUs);
+    for (const open of this.#table.values()) open.lanes = NO_LANES;
+    this.#sendWaiting(nowUs, effects);
+  }
+
+  // --- ends ------------------------------------------------------------------------------------
+
+  #deadlineFault(open: Open): Fault {
+    if (!this.#schedulers.connected)
+      return fault("DISCONNECTED", "the cluster's broker cannot be reached");
+    if (open.attempt === 0) return fault("NO_SCHEDULER", "no scheduler was alive in time");
+    const message = `no answer within ${open.request.deadlineUs - open.arrivedUs} us`;
+    return fault("DEADLINE_EXCEEDED", `${message}, after ${open.tries} attempts`);
+  }
+
+  #refuse(open: Open, reason: Fault, effects: IngressEffect[]): void {
+    this.#close(open, effects);
+    const again = ERRORS[reason.code].retry === "never" ? {} : { retryAfterUs: RETRY_AFTER_US };
+    const outcome = { ok: false, fault: { ...again, ...reason }, attempts: open.tries } as const;
+    effects.push({ type: "settle", seq: open.seq, outcome });
+  }
+
+  /** Takes the request off the table, and what is left of it out of the queues. */
+  #close(open: Open, effects: IngressEffect[]): void {
+    this.#table.remove(open);
+    this.#clients.leave(open.request.client);
+    for (const { scheduler } of open.lanes) {
+      effects.push({ type: "cancel", scheduler, model: open.model.ref, seq: open.seq });
+    }
+  }
+}

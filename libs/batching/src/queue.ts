@@ -1,0 +1,167 @@
+/**
+ * The waiting tickets of one model: a tier each for realtime, standard and batch, earliest deadline
+ * first inside a tier. Tiers are strict, but a ticket that has waited `ageAfterUs` moves up one tier,
+ * so that a steady stream above never starves what is below.
+ */
+
+import { Heap } from "@millrace/std";
+import type { Ticket, Tier } from "@millrace/protocol";
+
+/** A ticket in a queue, or in a batch. Mutable only in its place. */
+export interface Queued {
+  readonly ticket: Ticket;
+  readonly ingress: string;
+  readonly arrivedUs: number;
+  readonly deadlineUs: number;
+  /** The device that already works on the request: a hedge goes elsewhere. */
+  readonly avoid: string | undefined;
+  /** Where it waits now; ageing lowers it. 3 when it waits no more. */
+  tier: Tier | 3;
+}
+
+export interface QueueOptions {
+  /** Most tickets that wait for one model; one more is refused as QUEUE_FULL (I6). */
+  readonly ticketsMax: number;
+  readonly ageAfterUs: number;
+}
+
+const earlier = (a: Queued, b: Queued): boolean =>
+  a.deadlineUs < b.deadlineUs || (a.deadlineUs === b.deadlineUs && a.ticket.seq < b.ticket.seq);
+
+/** Entries leave the heap and the arrival order lazily: an entry whose `tier` differs is gone. */
+class TierQueue {
+  readonly heap = new Heap<Queued>(earlier);
+  readonly arrivals: Queued[] = [];
+  arrivalsHead = 0;
+}
+
+export class ModelQueue {
+  readonly #tiers = [new TierQueue(), new TierQueue(), new TierQueue()] as const;
+  readonly #rows: [number, number, number] = [0, 0, 0];
+  readonly #options: QueueOptions;
+  #size = 0;
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+  }
+
+  /** Tickets that wait. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get full(): boolean {
+    return this.#size >= this.#options.ticketsMax;
+  }
+
+  /** Rows that wait in `tier` and the tiers served before it. */
+  rowsThrough(tier: Tier): number {
+    let rows = this.#rows[0];
+    if (tier > 0) rows += this.#rows[1];
+    if (tier > 1) rows += this.#rows[2];
+    return rows;
+  }
+
+  push(entry: Queued): void {
+    const tier = entry.tier as Tier;
+    const queue = this.#tiers[tier];
+    queue.heap.push(entry);
+    if (tier > 0) queue.arrivals.push(entry);
+    this.#rows[tier] += entry.ticket.rows;
+    this.#size++;
+  }
+
+  /** Moves up what has waited long enough; called once before a batch is formed. */
+  age(nowUs: number): void {
+    if (this.#size === this.#tiers[0].heap.size) return;
+    for (const tier of [1, 2] as const) this.#ageTier(tier, nowUs);
+  }
+
+  /** The ticket to serve next, still waiting. */
+  peek(): Queued | undefined {
+    if (this.#size === 0) return undefined;
+    return this.#top(0) ?? this.#top(1) ?? this.#top(2);
+  }
+
+  /** The tier of `peek`, without ageing: cheap enough for every device that looks for work. */
+  get topTier(): Tier | undefined {
+    if (this.#rows[0] > 0) return 0;
+    if (this.#rows[1] > 0) return 1;
+    return this.#size > 0 ? 2 : undefined;
+  }
+
+  /** Takes what `peek` shows. */
+  pop(): Queued | undefined {
+    const top = this.peek();
+    if (top === undefined) return undefined;
+    this.#tiers[top.tier as Tier].heap.pop();
+    this.#leave(top);
+    return top;
+  }
+
+  /** Puts back what `pop` gave, before the next `age`: it keeps its place in the arrival order. */
+  restore(entry: Queued, tier: Tier): void {
+    entry.tier = tier;
+    this.#tiers[tier].heap.push(entry);
+    this.#rows[tier] += entry.ticket.rows;
+    this.#size++;
+  }
+
+  /** Takes the tickets that match, wherever they wait. O(n): for cancellations and sweeps. */
+  take(matches: (entry: Queued) => boolean): readonly Queued[] {
+    const taken: Queued[] = [];
+    for (let tier = 0; tier < 3; tier++) {
+      for (const entry of this.#tiers[tier as Tier].heap.values()) {
+        if (entry.tier === tier && matches(entry)) taken.push(entry);
+      }
+    }
+    for (const entry of taken) this.#leave(entry);
+    return taken;
+  }
+
+  #leave(entry: Queued): void {
+    const tier = entry.tier as Tier;
+    this.#rows[tier] -= entry.ticket.rows;
+    this.#size--;
+    entry.tier = 3;
+  }
+
+  #top(tier: Tier): Queued | undefined {
+    const heap = this.#tiers[tier].heap;
+    for (;;) {
+      const top = heap.peek();
+      if (top === undefined || top.tier === tier) return top;
+      heap.pop();
+    }
+  }
+
+  #ageTier(tier: 1 | 2, nowUs: number): void {
+    const queue = this.#tiers[tier];
+    const { arrivals } = queue;
+    while (queue.arrivalsHead < arrivals.length) {
+      const oldest = arrivals[queue.arrivalsHead] as Queued;
+      if (oldest.tier === tier) {
+        // A batch ticket needs the waiting time once more for its second step up.
+        const steps = oldest.ticket.tier - tier + 1;
+        if (nowUs - oldest.arrivedUs < steps * this.#options.ageAfterUs) break;
+        this.#promote(oldest, (tier - 1) as Tier);
+      }
+      queue.arrivalsHead++;
+    }
+    if (queue.arrivalsHead === arrivals.length) {
+      arrivals.length = 0;
+      queue.arrivalsHead = 0;
+    } else if (queue.arrivalsHead > 1024 && queue.arrivalsHead * 2 > arrivals.length) {
+      arrivals.splice(0, queue.arrivalsHead);
+      queue.arrivalsHead = 0;
+    }
+  }
+
+  #promote(entry: Queued, tier: Tier): void {
+    this.#rows[entry.tier as Tier] -= entry.ticket.rows;
+    this.#rows[tier] += entry.ticket.rows;
+    entry.tier = tier;
+    this.#tiers[tier].heap.push(entry);
+    if (tier > 0) this.#tiers[tier].arrivals.push(entry);
+  }
+}

@@ -1,0 +1,122 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Tier } from "@millrace/protocol";
+import { type BatchLimits, formBatch, ModelQueue, worthWaitingUs } from "../src/index.ts";
+import { entry, linear } from "./fixtures.ts";
+
+const limits: BatchLimits = {
+  rowsMax: 8,
+  sliceUsMax: [1_000_000, 1_000_000, 1_000],
+  marginUs: 0,
+};
+const all = (): boolean => true;
+
+function queueOf(...entries: readonly ReturnType<typeof entry>[]): ModelQueue {
+  const queue = new ModelQueue({ ticketsMax: 1_000, ageAfterUs: 1_000_000 });
+  for (const one of entries) queue.push(one);
+  return queue;
+}
+
+describe("forming a batch", () => {
+  test("a batch fills up to the row limit and leaves the rest in order", () => {
+    const queue = queueOf(
+      ...Array.from({ length: 10 }, (_, at) => entry({ deadlineUs: 1e6 + at })),
+    );
+    const formed = formBatch(queue, linear(100, 10), limits, 0, 0, all);
+    expect(formed.rows).toBe(8);
+    expect(queue.size).toBe(2);
+    expect(queue.peek()?.deadlineUs).toBe(1e6 + 8);
+  });
+
+  test("a batch stops growing where its most urgent ticket would be late", () => {
+    // One row takes 200 us, two 300, and up to four 500: the first ticket allows two rows.
+    const queue = queueOf(entry({ deadlineUs: 320 }), entry(), entry(), entry());
+    const formed = formBatch(queue, linear(100, 100), limits, 0, 0, all);
+    expect(formed.rows).toBe(2);
+    expect(formed.latestStartUs).toBe(20);
+  });
+
+  test("a ticket that is late even alone is dropped then, not when it is late", () => {
+    const late = entry({ deadlineUs: 150 });
+    const queue = queueOf(late, entry());
+    const formed = formBatch(queue, linear(100, 100), limits, 0, 0, all);
+    expect(formed.missed).toEqual([late]);
+    expect(formed.rows).toBe(1);
+  });
+
+  test("batch work is cut to its slice, and realtime is not", () => {
+    const four = (tier: Tier) => Array.from({ length: 8 }, () => entry({ tier }));
+    const slow = linear(100, 400);
+    expect(formBatch(queueOf(...four(2)), slow, limits, 0, 0, all).rows).toBe(2);
+    expect(formBatch(queueOf(...four(0)), slow, limits, 0, 0, all).rows).toBe(8);
+  });
+
+  test("other shapes wait for a batch of their own", () => {
+    const odd = entry({ shapeKey: 7, deadlineUs: 2 ** 40 });
+    const queue = queueOf(entry({ deadlineUs: 1e6 }), odd, entry({ deadlineUs: 2 ** 41 }));
+    const formed = formBatch(queue, linear(1, 1), limits, 0, 0, all);
+    expect(formed.rows).toBe(2);
+    expect(queue.pop()).toBe(odd);
+  });
+
+  test("a batch is never a third padding", () => {
+    const queue = queueOf(
+      entry({ length: 10, deadlineUs: 1e6 }),
+      entry({ length: 1_000, deadlineUs: 2e6 }),
+      entry({ length: 12, deadlineUs: 3e6 }),
+    );
+    const formed = formBatch(queue, linear(1, 1), limits, 0, 0, all);
+    expect(formed.entries.map(({ ticket }) => ticket.length)).toEqual([10, 12]);
+  });
+
+  test("a ticket that may not go to this device stays", () => {
+    const barred = entry({ deadlineUs: 1e5 });
+    const queue = queueOf(barred, entry());
+    const formed = formBatch(queue, linear(1, 1), limits, 0, 0, (one) => one !== barred);
+    expect(formed.rows).toBe(1);
+    expect(queue.pop()).toBe(barred);
+  });
+
+  test("whatever waits, a batch keeps to the limit and to every deadline, and nothing is lost", () => {
+    const ticket = fc.record({
+      tier: fc.constantFrom<Tier>(0, 1, 2),
+      deadlineUs: fc.integer({ min: 1, max: 5_000 }),
+      rows: fc.integer({ min: 1, max: 8 }),
+      shapeKey: fc.nat(2),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(ticket, { minLength: 1, maxLength: 40 }),
+        fc.nat(1_000),
+        (tickets, startUs) => {
+          const queue = queueOf(...tickets.map((one) => entry(one)));
+          const profile = linear(200, 50);
+          const formed = formBatch(queue, profile, limits, 0, startUs, all);
+          expect(formed.rows).toBeLessThanOrEqual(limits.rowsMax);
+          const finishUs = startUs + profile.meanUs(formed.rows);
+          for (const { deadlineUs } of formed.entries)
+            expect(finishUs).toBeLessThanOrEqual(deadlineUs);
+          for (const {
+            deadlineUs,
+            ticket: { rows },
+          } of formed.missed) {
+            expect(startUs + profile.meanUs(rows)).toBeGreaterThan(deadlineUs);
+          }
+          expect(formed.entries.length + formed.missed.length + queue.size).toBe(tickets.length);
+        },
+      ),
+    );
+  });
+});
+
+describe("waiting for company", () => {
+  test("pays on a device whose time hardly grows with the batch, when more comes soon", () => {
+    expect(worthWaitingUs(linear(5_000, 1), 1, 8, { rows: 1, gapUs: 100 })).toBe(100);
+  });
+
+  test("does not pay when time grows with every row, or nothing is expected soon", () => {
+    expect(worthWaitingUs(linear(0, 5_000), 1, 8, { rows: 1, gapUs: 100 })).toBe(0);
+    expect(worthWaitingUs(linear(5_000, 1), 1, 8, { rows: 1, gapUs: 50_000 })).toBe(0);
+    expect(worthWaitingUs(linear(5_000, 1), 8, 8, { rows: 1, gapUs: 1 })).toBe(0);
+  });
+});

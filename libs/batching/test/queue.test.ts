@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Tier } from "@millrace/protocol";
+import { ModelQueue } from "../src/index.ts";
+import { entry } from "./fixtures.ts";
+
+const options = { ticketsMax: 1_000, ageAfterUs: 1_000 };
+
+describe("queue", () => {
+  test("tiers are strict and the earliest deadline goes first inside one", () => {
+    const queue = new ModelQueue(options);
+    const late = entry({ tier: 1, deadlineUs: 300 });
+    const soon = entry({ tier: 1, deadlineUs: 100 });
+    const batch = entry({ tier: 2, deadlineUs: 50 });
+    const realtime = entry({ tier: 0, deadlineUs: 900 });
+    for (const one of [late, batch, soon, realtime]) queue.push(one);
+    expect([queue.pop(), queue.pop(), queue.pop(), queue.pop(), queue.pop()]).toEqual([
+      realtime,
+      soon,
+      late,
+      batch,
+      undefined,
+    ]);
+  });
+
+  test("what waits long enough moves up one tier at a time", () => {
+    const queue = new ModelQueue(options);
+    const old = entry({ tier: 2, arrivedUs: 0, deadlineUs: 10_000 });
+    queue.push(old);
+    queue.push(entry({ tier: 1, arrivedUs: 900, deadlineUs: 20_000 }));
+    queue.age(999);
+    expect(queue.topTier).toBe(1);
+    queue.age(1_000);
+    expect(queue.peek()).toBe(old);
+    queue.push(entry({ tier: 0, arrivedUs: 1_500, deadlineUs: 90_000 }));
+    queue.age(1_999);
+    expect(queue.peek()).not.toBe(old);
+    queue.age(2_000);
+    expect(queue.peek()).toBe(old);
+    expect(queue.size).toBe(3);
+  });
+
+  test("a ticket put back keeps its place", () => {
+    const queue = new ModelQueue(options);
+    const first = entry({ tier: 1, deadlineUs: 1 });
+    queue.push(first);
+    queue.push(entry({ tier: 1, deadlineUs: 2 }));
+    expect(queue.pop()).toBe(first);
+    queue.restore(first, 1);
+    expect(queue.pop()).toBe(first);
+    expect(queue.size).toBe(1);
+  });
+
+  test("every ticket leaves once, whatever is pushed, taken and aged in between", () => {
+    const command = fc.oneof(
+      fc.record({ push: fc.constantFrom<Tier>(0, 1, 2), deadlineUs: fc.nat(5_000) }),
+      fc.constant("pop" as const),
+      fc.record({ take: fc.nat(3) }),
+      fc.record({ age: fc.nat(800) }),
+    );
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 200 }), (commands) => {
+        const queue = new ModelQueue(options);
+        const inside = new Set<number>();
+        let nowUs = 0;
+        let seq = 0;
+        for (const step of commands) {
+          if (step === "pop") {
+            const popped = queue.pop();
+            expect(popped === undefined).toBe(inside.size === 0);
+            if (popped) expect(inside.delete(popped.ticket.seq)).toBe(true);
+          } else if ("push" in step) {
+            inside.add(seq);
+            queue.push(
+              entry({ seq, tier: step.push, arrivedUs: nowUs, deadlineUs: step.deadlineUs }),
+            );
+            seq++;
+          } else if ("take" in step) {
+            for (const taken of queue.take(({ ticket }) => ticket.seq % 4 === step.take)) {
+              expect(inside.delete(taken.ticket.seq)).toBe(true);
+            }
+          } else {
+            nowUs += step.age;
+            queue.age(nowUs);
+          }
+          expect(queue.size).toBe(inside.size);
+          expect(queue.rowsThrough(2)).toBe(inside.size);
+        }
+        while (queue.size > 0) expect(inside.delete(queue.pop()?.ticket.seq ?? -1)).toBe(true);
+        expect(inside.size).toBe(0);
+      }),
+    );
+  });
+});

@@ -1,0 +1,100 @@
+/** The nats-server's configuration as text, from the table of permissions and a few choices. */
+
+import { DISCONNECTS } from "@millrace/protocol";
+import { type Account, ACCOUNTS, type Grant, PERMISSIONS, type User } from "./permissions.ts";
+
+/** Twice what any frame needs; the server's own hard limit is 64 MiB, and it warns above 8. */
+export const PAYLOAD_BYTES_MAX = 8 * 1024 * 1024;
+const FILE_STORE_BYTES_MAX = 16 * 1024 ** 3;
+const MEMORY_STORE_BYTES_MAX = 64 * 1024 ** 2;
+
+export interface ServerConfig {
+  readonly publicKeys: Readonly<Record<User, string>>;
+  readonly storeDirectory: string;
+  readonly port: number;
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Without it the monitor is off: it has no authentication, so it listens on loopback only. */
+  readonly monitorPort?: number;
+  readonly pidFile?: string;
+  readonly serverName?: string;
+  /** Bound of everything that JetStream stores on disk (I6). */
+  readonly fileStoreBytesMax?: number;
+}
+
+/** A configuration file for nats-server of at least `SERVER_VERSION_MIN`. */
+export function renderServerConfig(config: ServerConfig): string {
+  const quoted = JSON.stringify;
+  const top = [
+    `server_name: ${quoted(config.serverName ?? "millrace")}`,
+    `listen: ${quoted(`${config.host ?? "127.0.0.1"}:${config.port}`)}`,
+    ...(config.monitorPort === undefined ? [] : [`http: "127.0.0.1:${config.monitorPort}"`]),
+    ...(config.pidFile === undefined ? [] : [`pid_file: ${quoted(config.pidFile)}`]),
+    `max_payload: ${PAYLOAD_BYTES_MAX}`,
+    "# A frozen or unreachable client is cut off within three seconds.",
+    'ping_interval: "1s"',
+    "ping_max: 2",
+    "# A client that does not read holds the server's memory no longer than this.",
+    'write_deadline: "5s"',
+    "",
+    "jetstream {",
+    `  store_dir: ${quoted(config.storeDirectory)}`,
+    "  # Acknowledged means on the disk: the default would lose up to two minutes to a power cut.",
+    "  sync_interval: always",
+    `  max_file_store: ${config.fileStoreBytesMax ?? FILE_STORE_BYTES_MAX}`,
+    `  max_memory_store: ${MEMORY_STORE_BYTES_MAX}`,
+    "}",
+    "",
+    "system_account: SYS",
+    "# No no_auth_user: a connection without a key is refused.",
+    "accounts {",
+  ];
+  const accounts = ACCOUNTS.flatMap((account) => [
+    `  ${account} {`,
+    ...ACCOUNT_LINES[account].map((line) => `    ${line}`),
+    "    users: [",
+    ...PERMISSIONS.filter((grant) => grant.account === account).flatMap((grant) =>
+      userLines(grant, config.publicKeys[grant.user]).map((line) => `      ${line}`),
+    ),
+    "    ]",
+    "  }",
+  ]);
+  return [...top, ...accounts, "}", ""].join("\n");
+}
+
+const APP_DISCONNECTS = '"$SYS.ACCOUNT.APP.DISCONNECT"';
+
+/** The broker's own disconnect events are the fastest sign of a lost member: milliseconds. */
+const ACCOUNT_LINES: Readonly<Record<Account, readonly string[]>> = {
+  APP: [
+    "jetstream: enabled",
+    `imports: [{ stream: { account: SYS, subject: ${APP_DISCONNECTS} }, to: "${DISCONNECTS}" }]`,
+  ],
+  SYS: [`exports: [{ stream: ${APP_DISCONNECTS}, accounts: [APP] }]`],
+};
+
+function userLines(grant: Grant, publicKey: string): readonly string[] {
+  const { allowResponses, publish, subscribe, user } = grant;
+  const allow = (verb: string, entries: readonly string[]): readonly string[] => [
+    `  ${verb}: { allow: [`,
+    ...entries.map((entry) => `    ${JSON.stringify(entry)}`),
+    "  ] }",
+  ];
+  return [
+    `{ # ${user}`,
+    `  nkey: ${publicKey}`,
+    "  permissions: {",
+    ...[
+      ...allow("publish", publish),
+      ...allow("subscribe", subscribe),
+      ...(allowResponses === undefined
+        ? []
+        : [
+            `  allow_responses: { max: ${allowResponses.max}, ` +
+              `expires: "${allowResponses.expiresMs}ms" }`,
+          ]),
+    ].map((line) => `  ${line}`),
+    "  }",
+    "}",
+  ];
+}

@@ -1,0 +1,220 @@
+/**
+ * Who may use which subject, as data: the server's configuration, the table in the documentation and
+ * the test over every user and subject all come from here (I9). Everything that is not granted is
+ * denied, and nobody is let in without a key.
+ */
+
+import {
+  BLOB_BUCKET,
+  DISCONNECTS,
+  REGISTRY_BUCKET,
+  SCHEDULER_HEARTBEATS,
+  subjects,
+  WORKER_HEARTBEATS,
+} from "@millrace/protocol";
+
+/** Millrace's own traffic, and the broker's reports on itself. */
+export const ACCOUNTS = ["APP", "SYS"] as const;
+export type Account = (typeof ACCOUNTS)[number];
+
+export const USERS = [
+  "ingress",
+  "scheduler",
+  "gpu-worker",
+  "cpu-worker",
+  "admin",
+  "inspector",
+  "sysmon",
+] as const;
+export type User = (typeof USERS)[number];
+
+export interface Grant {
+  readonly user: User;
+  readonly account: Account;
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+  /** May answer a request on its reply subject, whatever that is: so often, for so long. */
+  readonly allowResponses?: { readonly max: number; readonly expiresMs: number };
+  readonly why: string;
+}
+
+/** Replies come to a prefix of the user's own: the shared default would let all read them. */
+export const inboxPrefix = (user: User): string => `_INBOX_${user}`;
+
+const REGISTRY = `KV_${REGISTRY_BUCKET}`;
+const BLOBS = `OBJ_${BLOB_BUCKET}`;
+
+/** Reading a stream: single messages, and ordered consumers for watches and objects. */
+const readStream = (stream: string): readonly string[] => [
+  `$JS.API.STREAM.INFO.${stream}`,
+  `$JS.API.STREAM.MSG.GET.${stream}`,
+  `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.*`,
+  `$JS.API.CONSUMER.DELETE.${stream}.*`,
+  // Flow control of ordered consumers is answered by a publish of the client's.
+  `$JS.FC.${stream}.>`,
+];
+
+/** Creating, changing and removing a stream and what is in it, on top of reading. */
+const manageStream = (stream: string): readonly string[] => [
+  ...readStream(stream),
+  `$JS.API.STREAM.CREATE.${stream}`,
+  `$JS.API.STREAM.UPDATE.${stream}`,
+  `$JS.API.STREAM.DELETE.${stream}`,
+  `$JS.API.STREAM.PURGE.${stream}`,
+  `$JS.API.STREAM.MSG.DELETE.${stream}`,
+];
+
+/** Limits and usage of the account; the nats command asks for it before it uses JetStream. */
+const JETSTREAM_INFO = "$JS.API.INFO";
+/** What `nats micro ls|info|stats` asks, and what it is answered on. */
+const MICRO_REQUESTS = "$SRV.>";
+const MICRO_REPLIES = { max: 1, expiresMs: 5_000 };
+
+const worker = (user: "gpu-worker" | "cpu-worker", why: string): Grant => ({
+  user,
+  account: "APP",
+  publish: [
+    subjects.answer("*"),
+    subjects.done("*"),
+    subjects.fetch("*"),
+    WORKER_HEARTBEATS,
+    subjects.event("*"),
+    ...readStream(BLOBS),
+  ],
+  subscribe: [
+    `${inboxPrefix(user)}.>`,
+    subjects.assign("*"),
+    subjects.command("*"),
+    subjects.tensor("*"),
+    SCHEDULER_HEARTBEATS,
+    DISCONNECTS,
+    MICRO_REQUESTS,
+  ],
+  allowResponses: MICRO_REPLIES,
+  why,
+});
+
+export const PERMISSIONS: readonly Grant[] = [
+  {
+    user: "ingress",
+    account: "APP",
+    publish: [
+      subjects.ticket("*"),
+      subjects.tensor("*"),
+      subjects.event("*"),
+      ...readStream(REGISTRY),
+    ],
+    subscribe: [
+      `${inboxPrefix("ingress")}.>`,
+      subjects.answer("*"),
+      subjects.fetch("*"),
+      SCHEDULER_HEARTBEATS,
+      WORKER_HEARTBEATS,
+      DISCONNECTS,
+      MICRO_REQUESTS,
+    ],
+    allowResponses: MICRO_REPLIES,
+    why: "sends tickets and large tensors, takes the answers, and knows the models' signatures",
+  },
+  {
+    user: "scheduler",
+    account: "APP",
+    publish: [
+      subjects.assign("*"),
+      subjects.command("*"),
+      subjects.answer("*"),
+      SCHEDULER_HEARTBEATS,
+      subjects.event("*"),
+      ...readStream(REGISTRY),
+    ],
+    subscribe: [
+      `${inboxPrefix("scheduler")}.>`,
+      subjects.ticket("*"),
+      subjects.done("*"),
+      SCHEDULER_HEARTBEATS,
+      WORKER_HEARTBEATS,
+      DISCONNECTS,
+      MICRO_REQUESTS,
+    ],
+    allowResponses: MICRO_REPLIES,
+    why: "takes tickets, assigns batches and loads, refuses what cannot be served in time",
+  },
+  worker("gpu-worker", "runs batches, fetches large tensors, answers; reads models, writes none"),
+  worker("cpu-worker", "the same on CPU cores"),
+  {
+    user: "admin",
+    account: "APP",
+    publish: [
+      JETSTREAM_INFO,
+      "$JS.API.STREAM.LIST",
+      "$JS.API.STREAM.NAMES",
+      ...manageStream(REGISTRY),
+      ...manageStream(BLOBS),
+      `$KV.${REGISTRY_BUCKET}.>`,
+      `$O.${BLOB_BUCKET}.>`,
+      MICRO_REQUESTS,
+    ],
+    subscribe: [`${inboxPrefix("admin")}.>`, "mr.hb.>", subjects.event(">"), DISCONNECTS],
+    why: "the millrace command: the only writer of models; sees the cluster's state, no payloads",
+  },
+  {
+    user: "inspector",
+    account: "APP",
+    publish: [
+      JETSTREAM_INFO,
+      "$JS.API.STREAM.LIST",
+      "$JS.API.STREAM.NAMES",
+      "$JS.API.STREAM.INFO.*",
+      "$JS.API.CONSUMER.LIST.*",
+      "$JS.API.CONSUMER.NAMES.*",
+      "$JS.API.CONSUMER.INFO.*.*",
+      ...readStream(REGISTRY),
+      MICRO_REQUESTS,
+    ],
+    subscribe: [
+      `${inboxPrefix("inspector")}.>`,
+      "mr.hb.>",
+      subjects.event(">"),
+      DISCONNECTS,
+      "$JS.EVENT.ADVISORY.>",
+    ],
+    why: "people with the nats command: state and events, no payloads, no changes",
+  },
+  {
+    user: "sysmon",
+    account: "SYS",
+    publish: [
+      "$SYS.REQ.SERVER.PING",
+      ...["IDZ", "STATSZ", "VARZ", "HEALTHZ", "CONNZ", "SUBSZ", "ACCOUNTZ", "JSZ"].map(
+        (report) => `$SYS.REQ.SERVER.PING.${report}`,
+      ),
+    ],
+    subscribe: [
+      `${inboxPrefix("sysmon")}.>`,
+      "$SYS.SERVER.*.STATSZ",
+      "$SYS.SERVER.*.CLIENT.AUTH.ERR",
+      "$SYS.ACCOUNT.*.CONNECT",
+      "$SYS.ACCOUNT.*.DISCONNECT",
+    ],
+    why: "monitoring of the broker itself: reports only, none of its commands",
+  },
+];
+
+/** The table of the documentation, one row per user. */
+export function renderPermissionsTable(): string {
+  const list = (entries: readonly string[]): string =>
+    entries.map((entry) => `\`${entry}\``).join("<br>");
+  const rows = PERMISSIONS.map(({ user, account, publish, subscribe, allowResponses, why }) => {
+    const replies =
+      allowResponses === undefined
+        ? "none"
+        : `${allowResponses.max} within ${allowResponses.expiresMs / 1000} s`;
+    return `| ${user} | ${account} | ${list(publish)} | ${list(subscribe)} | ${replies} | ${why} |`;
+  });
+  return [
+    "| user | account | may publish | may subscribe | replies | why |",
+    "|---|---|---|---|---|---|",
+    ...rows,
+  ].join("\n");
+}

@@ -1,0 +1,274 @@
+/**
+ * onnxruntime behind a thread: models are loaded, warmed, run and measured without blocking the
+ * thread that owns the socket. The engine decides what fits the device's memory and turns requests
+ * into batches and back; the thread does what takes long.
+ */
+
+import {
+  type Device,
+  type DeviceClass,
+  type Fault,
+  fault,
+  type ModelSpec,
+  modelRef,
+} from "@millrace/protocol";
+import { assert, formatBytes } from "@millrace/std";
+import type { PassedOver } from "./device.ts";
+import { type Layout, layoutOf } from "./layout.ts";
+import type { ThreadLink } from "./link.ts";
+import { type DriverMemory, estimateBytes, type MemoryReading } from "./memory.ts";
+import { type EngineItem, mergeItems } from "./merge.ts";
+import type { ThreadAnswer } from "./messages.ts";
+import { Slabs } from "./slabs.ts";
+
+export interface Loaded {
+  /** Device memory that the model takes, measured; at least the size of its file. */
+  readonly bytes: number;
+  /** Per warmed batch size: rows, and the microseconds of its second run. */
+  readonly warmUs: readonly (readonly [rows: number, us: number])[];
+}
+
+export type EngineResult =
+  /** `outputs` stand in the order of the items; `computeUs` is the time inside onnxruntime. */
+  | {
+      readonly ok: true;
+      readonly outputs: readonly { readonly body: Uint8Array }[];
+      readonly computeUs: number;
+    }
+  /** `fatal`: the device is poisoned, and the process must end. */
+  | {
+      readonly ok: false;
+      readonly fault: Fault;
+      readonly fatal: boolean;
+      readonly computeUs: number;
+    };
+
+/**
+ * Dispose of it before the process exits: it finishes what was asked and releases what is loaded,
+ * while an exit during a run aborts the process (exit code 134), whichever way it is called.
+ */
+export interface Engine extends AsyncDisposable {
+  /** What was tried before this device, and why it is not that. */
+  readonly passedOver: readonly PassedOver[];
+  /** Rises when the thread finishes anything; a busy engine that does not progress hangs. */
+  readonly progress: number;
+  /** Why nothing can run here any more: a poisoned device or a dead thread. The process must end. */
+  readonly poisoned: string | undefined;
+  /** The device and its memory, at most a second old. */
+  readDevice(): Promise<Device>;
+  /**
+   * Takes the file: its buffer is moved to the thread where `file` spans all of it. Fails with
+   * OUT_OF_MEMORY before anything is created where the estimate does not fit, with MODEL_CORRUPT or
+   * MODEL_UNSUPPORTED where onnxruntime refuses the file, and with LOAD_FAILED otherwise.
+   */
+  load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | Fault>;
+  /** Resolves once the memory is free again; a model that is not loaded is none to unload. */
+  unload(ref: string): Promise<void>;
+  /**
+   * One batch. Fails with the code of the item that does not fit the signature, NOT_LOADED,
+   * OUT_OF_MEMORY, OUTPUT_TOO_LARGE, or EXECUTION_FAILED; which item is to blame is not said. The
+   * model can run the next batch after any failure that is not fatal.
+   */
+  run(spec: ModelSpec, items: readonly EngineItem[]): Promise<EngineResult>;
+}
+
+/** A model's place in memory: what it is estimated to take while it loads, measured afterwards. */
+interface Held {
+  readonly state: "loading" | "ready" | "unloading";
+  readonly bytes: number;
+  readonly layout: Layout;
+  readonly loaded?: Loaded;
+}
+
+const READING_AGE_MS = 1_000;
+/** Models whose size is remembered. */
+const MEASURED_MAX = 10_000;
+
+export interface EngineParts {
+  readonly deviceClass: DeviceClass;
+  /** What the device is called where no driver says it. */
+  readonly deviceName: string;
+  readonly link: ThreadLink;
+  /** Undefined for devices with a declared budget. */
+  readonly driver: DriverMemory | undefined;
+  readonly budgetBytes: number;
+  readonly passedOver: readonly PassedOver[];
+}
+
+export class ThreadEngine implements Engine {
+  readonly passedOver: readonly PassedOver[];
+  readonly #parts: EngineParts;
+  readonly #bucketed: boolean;
+  readonly #slabs = new Slabs();
+  readonly #held = new Map<string, Held>();
+  /** What loading really took, by digest: better than the estimate when the model comes back. */
+  readonly #measured = new Map<string, number>();
+  #poisoned: string | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+    this.passedOver = parts.passedOver;
+    this.#bucketed = parts.deviceClass === "cuda" || parts.deviceClass === "webgpu";
+  }
+
+  get progress(): number {
+    return this.#parts.link.answered;
+  }
+
+  get poisoned(): string | undefined {
+    return this.#poisoned ?? this.#parts.link.lostReason;
+  }
+
+  async readDevice(): Promise<Device> {
+    const { deviceClass, driver } = this.#parts;
+    const { name, totalBytes, freeBytes } = await this.#readMemory(READING_AGE_MS);
+    return {
+      class: deviceClass,
+      name,
+      memoryTotalBytes: totalBytes,
+      memoryFreeBytes: freeBytes,
+      memorySource: driver === undefined ? "budget" : "driver",
+    };
+  }
+
+  async load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | Fault> {
+    const ref = modelRef(spec.name, spec.version);
+    const already = this.#held.get(ref);
+    if (already?.state === "ready" && already.loaded !== undefined) return already.loaded;
+    assert(already === undefined, `${ref} is loading or unloading`);
+    const before = await this.#readMemory(0);
+    const estimate = this.#measured.get(spec.digest) ?? estimateBytes(spec);
+    if (estimate > before.freeBytes) return tooLarge(ref, estimate, before); // I3: nothing is created
+    const layout = layoutOf(spec);
+    this.#held.set(ref, { state: "loading", bytes: estimate, layout });
+    const whole = file.byteLength === file.buffer.byteLength && file.buffer instanceof ArrayBuffer;
+    const moved = whole ? file : file.slice();
+    const answer = await this.#parts.link.ask({ type: "load", ref, spec, file: moved }, [
+      moved.buffer as ArrayBuffer,
+    ]);
+    if (answer.type !== "loaded") {
+      this.#held.delete(ref);
+      await this.#readMemory(0);
+      return this.#failure(answer).fault;
+    }
+    // From here on the driver counts it, and no longer the estimate.
+    this.#held.set(ref, { state: "ready", bytes: estimate, layout });
+    const after = await this.#readMemory(0);
+    const grown =
+      this.#parts.driver === undefined ? answer.grownBytes : before.freeBytes - after.freeBytes;
+    return this.#settle(ref, spec, layout, answer.warmUs, Math.max(spec.bytes, grown));
+  }
+
+  async unload(ref: string): Promise<void> {
+    const held = this.#held.get(ref);
+    if (held === undefined) return;
+    assert(held.state === "ready", `${ref} is ${held.state} already`);
+    this.#held.set(ref, { ...held, state: "unloading" });
+    await this.#parts.link.ask({ type: "unload", ref });
+    this.#held.delete(ref);
+    await this.#readMemory(0);
+  }
+
+  async run(spec: ModelSpec, items: readonly EngineItem[]): Promise<EngineResult> {
+    const ref = modelRef(spec.name, spec.version);
+    if (spec.maxBatch > 0) return this.#runBatch(ref, items);
+    const outputs: { readonly body: Uint8Array }[] = [];
+    let computeUs = 0;
+    for (const item of items) {
+      const result = await this.#runBatch(ref, [item]);
+      computeUs += result.computeUs;
+      if (!result.ok) return { ...result, computeUs };
+      outputs.push(...result.outputs);
+    }
+    return { ok: true, outputs, computeUs };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.link.close();
+  }
+
+  async #runBatch(ref: string, items: readonly EngineItem[]): Promise<EngineResult> {
+    assert(items.length > 0, "a batch has no items");
+    const held = this.#held.get(ref);
+    if (held?.state !== "ready") {
+      const missing = fault("NOT_LOADED", `${ref} is not loaded`);
+      return { ok: false, fault: missing, fatal: false, computeUs: 0 };
+    }
+    const merged = mergeItems(held.layout, items, this.#bucketed, (bytes) =>
+      this.#slabs.take(bytes),
+    );
+    if (!merged.ok) return { ok: false, fault: merged.error, fatal: false, computeUs: 0 };
+    const batch = merged.value;
+    const answer = await this.#parts.link.ask({ type: "run", ref, ...batch }, [batch.slab]);
+    if (answer.type !== "ran") return { ok: false, ...this.#failure(answer) };
+    const { bytes, ends, computeUs, slab } = answer;
+    this.#slabs.give(slab);
+    const outputs: { readonly body: Uint8Array }[] = [];
+    let from = 0;
+    for (const end of ends) {
+      outputs.push({ body: bytes.subarray(from, end) });
+      from = end;
+    }
+    return { ok: true, outputs, computeUs };
+  }
+
+  /** Books what a load took, or takes it back where that is more than the device has. */
+  async #settle(
+    ref: string,
+    spec: ModelSpec,
+    layout: Layout,
+    warmUs: Loaded["warmUs"],
+    bytes: number,
+  ): Promise<Loaded | Fault> {
+    const loaded = { bytes, warmUs };
+    this.#held.set(ref, { state: "ready", bytes, layout, loaded });
+    this.#remember(spec.digest, bytes);
+    let heldBytes = 0;
+    for (const model of this.#held.values()) heldBytes += model.bytes;
+    if (this.#parts.driver !== undefined || heldBytes <= this.#parts.budgetBytes) return loaded;
+    await this.unload(ref); // I3: the estimate was too low, and the budget is not exceeded
+    return tooLarge(ref, bytes, await this.#readMemory(0));
+  }
+
+  #remember(digest: string, bytes: number): void {
+    const most = Math.max(bytes, this.#measured.get(digest) ?? 0);
+    this.#measured.delete(digest);
+    this.#measured.set(digest, most);
+    const [oldest] = this.#measured.keys();
+    if (this.#measured.size > MEASURED_MAX && oldest !== undefined) this.#measured.delete(oldest); // I6
+  }
+
+  #failure(answer: ThreadAnswer) {
+    assert(answer.type === "failed", `the engine's thread answered ${answer.type}`);
+    const { fault: wrong, fatal, computeUs } = answer;
+    if (fatal) this.#poisoned ??= wrong.message;
+    return { fault: wrong, fatal, computeUs };
+  }
+
+  /** Asks the driver, or reckons with the budget; loads under way count with their estimate. */
+  async #readMemory(maxAgeMs: number): Promise<MemoryReading> {
+    const { driver, budgetBytes, deviceName } = this.#parts;
+    const reading = await driver?.read(maxAgeMs);
+    let loadingBytes = 0;
+    let heldBytes = 0;
+    for (const { state, bytes } of this.#held.values()) {
+      heldBytes += bytes;
+      if (state === "loading") loadingBytes += bytes;
+    }
+    if (reading !== undefined) {
+      return { ...reading, freeBytes: Math.max(0, reading.freeBytes - loadingBytes) };
+    }
+    // The budget may promise more than the machine has left to give.
+    const freeBytes = Math.min(budgetBytes - heldBytes, process.availableMemory());
+    return {
+      name: deviceName,
+      totalBytes: budgetBytes,
+      freeBytes: Math.max(0, Math.floor(freeBytes)),
+    };
+  }
+}
+
+function tooLarge(ref: string, bytes: number, { freeBytes, totalBytes }: MemoryReading): Fault {
+  const [needs, free, total] = [bytes, freeBytes, totalBytes].map(formatBytes);
+  return fault("OUT_OF_MEMORY", `${ref} needs ${needs}, ${free} of ${total} are free`);
+}

@@ -1,0 +1,134 @@
+/**
+ * The thread that owns onnxruntime: one session per model, one thing at a time. Runs go first:
+ * between any two steps of a load, the runs that have arrived are done. Creating a session is one
+ * step and cannot be cut; warming up is one step per batch size.
+ */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { fault } from "@millrace/protocol";
+import { present } from "@millrace/std";
+import { messageOf, runFailure } from "./failure.ts";
+import { type Layout, layoutOf } from "./layout.ts";
+import type {
+  FromThread,
+  LoadMessage,
+  RunMessage,
+  ThreadAnswer,
+  ThreadOptions,
+  ToThread,
+  UnloadMessage,
+} from "./messages.ts";
+import { openProbe } from "./probe.ts";
+import { dropData, feedsOf, outputsOf, type Session } from "./session.ts";
+import { splitOutputs } from "./split.ts";
+import { loadModel } from "./warm.ts";
+
+interface Loaded {
+  readonly session: Session;
+  readonly layout: Layout;
+}
+
+interface Asked<Q> {
+  readonly id: number;
+  readonly question: Q;
+}
+
+const port = present(parentPort, "the engine's thread has no port");
+const options = workerData as ThreadOptions;
+const loaded = new Map<string, Loaded>();
+const runs: Asked<RunMessage>[] = [];
+const commands: Asked<LoadMessage | UnloadMessage>[] = [];
+let closing = false;
+let working = false;
+
+const send = (message: FromThread, moved: ArrayBuffer[] = []): void => {
+  port.postMessage(message, moved);
+};
+
+function answer(id: number, value: ThreadAnswer): void {
+  send(
+    { type: "answer", id, answer: value },
+    value.type === "ran" ? [value.bytes.buffer, value.slab] : [],
+  );
+}
+
+async function work(): Promise<void> {
+  working = true;
+  for (;;) {
+    const run = runs.shift();
+    if (run !== undefined) {
+      answer(run.id, await runBatch(run.question));
+      continue;
+    }
+    const command = commands.shift();
+    if (command === undefined) break;
+    answer(command.id, await obey(command.question));
+  }
+  working = false;
+  if (closing) await close();
+}
+
+async function obey(command: LoadMessage | UnloadMessage): Promise<ThreadAnswer> {
+  if (command.type === "unload") {
+    await loaded.get(command.ref)?.session.release();
+    loaded.delete(command.ref);
+    return { type: "unloaded" };
+  }
+  const layout = layoutOf(command.spec);
+  const steps = loadModel(command.file, layout, options);
+  for (;;) {
+    const step = await steps.next();
+    if (step.done === true) {
+      const { session, answer: outcome } = step.value;
+      if (session !== undefined) loaded.set(command.ref, { session, layout });
+      return outcome;
+    }
+    for (let run = runs.shift(); run !== undefined; run = runs.shift()) {
+      answer(run.id, await runBatch(run.question));
+    }
+  }
+}
+
+async function runBatch(run: RunMessage): Promise<ThreadAnswer> {
+  const model = loaded.get(run.ref);
+  if (model === undefined) {
+    const missing = fault("NOT_LOADED", `${run.ref} is not loaded`);
+    return { type: "failed", fault: missing, fatal: false, computeUs: 0 };
+  }
+  let computeUs = 0;
+  const begin = performance.now();
+  try {
+    const feeds = feedsOf(model.layout, run.slab, run.inputs);
+    const began = performance.now();
+    const results = await model.session.run(
+      feeds,
+      model.layout.outputs.map(({ name }) => name),
+    );
+    computeUs = Math.round((performance.now() - began) * 1000);
+    const split = splitOutputs(model.layout, outputsOf(model.layout, results), run, run.items);
+    for (const tensor of Object.values(results)) dropData(tensor.data);
+    if (split.ok) return { type: "ran", computeUs, slab: run.slab, ...split.value };
+    return { type: "failed", fault: split.error, fatal: false, computeUs };
+  } catch (error) {
+    const failed = runFailure(messageOf(error), options.device);
+    computeUs ||= Math.round((performance.now() - begin) * 1000);
+    return { type: "failed", ...failed, computeUs };
+  }
+}
+
+async function close(): Promise<void> {
+  for (const { session } of loaded.values()) await session.release();
+  loaded.clear();
+  port.close(); // nothing is left to wait for, so the thread ends by itself
+}
+
+port.on("message", (message: ToThread) => {
+  if ("close" in message) closing = true;
+  else if (message.question.type === "run") {
+    runs.push({ id: message.id, question: message.question });
+  } else commands.push({ id: message.id, question: message.question });
+  if (!working) void work();
+});
+
+const reason = await openProbe(options);
+send(reason === undefined ? { type: "opened" } : { type: "refused", reason });

@@ -1,0 +1,116 @@
+/** One assignment while the worker holds it: its items, and the parts that are still to run. */
+
+import type { AssignmentFrame, AssignmentItem, Fault, ModelSpec } from "@millrace/protocol";
+import { bodyOf } from "@millrace/protocol";
+import { present } from "@millrace/std";
+import type { RunItem } from "./events.ts";
+import type { WorkerLimits } from "./options.ts";
+
+/** A request that this worker owes an answer until `answered`. */
+export interface HeldItem extends RunItem {
+  body: Uint8Array;
+  answered: boolean;
+}
+
+/** Items that run together. */
+export type Part = readonly HeldItem[];
+
+const NO_BODY = new Uint8Array(0);
+const NO_ITEMS: Part = [];
+
+export class Batch {
+  readonly frame: AssignmentFrame;
+  readonly spec: ModelSpec;
+  readonly arrivedUs: number;
+  /** Past this it must not begin. */
+  readonly startByUs: number;
+  /** Bodies that are not here by then are given up, so that the others can start in time. */
+  readonly bodiesByUs: number;
+  readonly items: HeldItem[] = [];
+  /** Still to run, last first; undefined until the batch's first turn. */
+  parts: Part[] | undefined;
+  /** Bodies that are not here yet. */
+  missing = 0;
+  /** Bytes of the bodies, here or awaited. */
+  bytes = 0;
+  /** Items without an answer. */
+  open = 0;
+  runs = 0;
+  /** Single items that failed: what is said of them depends on whether their mates ran. */
+  readonly failures: { readonly held: HeldItem; readonly fault: Fault }[] = [];
+  /** The largest part that ran: the time that can be learned from. */
+  ranRows = 0;
+  ranUs = 0;
+
+  constructor(frame: AssignmentFrame, spec: ModelSpec, nowUs: number, limits: WorkerLimits) {
+    this.frame = frame;
+    this.spec = spec;
+    this.arrivedUs = nowUs;
+    this.startByUs = nowUs + frame.startWithinUs;
+    const bodiesUs = Math.floor((frame.startWithinUs * 3) / 4);
+    this.bodiesByUs = nowUs + Math.min(limits.fetchUsMax, bodiesUs);
+  }
+
+  /** Most rows in one run; a model without a batch dimension runs one at a time. */
+  get rowsMax(): number {
+    return Math.max(1, this.spec.maxBatch);
+  }
+
+  /** Inline bodies are views into the assignment's frame. */
+  add(item: AssignmentItem): HeldItem {
+    const body = item.remote ? NO_BODY : bodyOf(item.tail);
+    const held = { item, body, answered: false };
+    this.items.push(held);
+    this.open++;
+    this.bytes += item.bodyBytes;
+    return held;
+  }
+
+  unanswered(): HeldItem[] {
+    return this.items.filter((held) => !held.answered);
+  }
+
+  /**
+   * The next part to run, without the items whose deadlines have passed. The batch is cut to the
+   * model's limit when it has its first turn.
+   */
+  takePart(nowUs: number): { readonly part: Part; readonly late: Part } {
+    this.parts ??= partsWithin(this.unanswered(), this.rowsMax);
+    const part = present(this.parts.pop(), "a part of a batch that is held");
+    const isLate = ({ item }: HeldItem): boolean => this.arrivedUs + item.remainingUs <= nowUs;
+    if (!part.some(isLate)) return { part, late: NO_ITEMS };
+    return { part: part.filter((held) => !isLate(held)), late: part.filter(isLate) };
+  }
+
+  /** Remembers how long a part took that ran. */
+  ran(rows: number, computeUs: number): void {
+    if (rows < this.ranRows) return;
+    this.ranRows = rows;
+    this.ranUs = computeUs;
+  }
+}
+
+export function rowsOf(part: Part): number {
+  let rows = 0;
+  for (const held of part) rows += held.item.rows;
+  return rows;
+}
+
+/** Cuts a batch into parts of at most `rowsMax` rows, last first; normally it is one part. */
+function partsWithin(items: Part, rowsMax: number): Part[] {
+  if (rowsOf(items) <= rowsMax) return items.length === 0 ? [] : [items];
+  const parts: HeldItem[][] = [];
+  let part: HeldItem[] = [];
+  let rows = 0;
+  for (const held of items) {
+    if (part.length > 0 && rows + held.item.rows > rowsMax) {
+      parts.push(part);
+      part = [];
+      rows = 0;
+    }
+    part.push(held);
+    rows += held.item.rows;
+  }
+  parts.push(part);
+  return parts.reverse(); // I3
+}

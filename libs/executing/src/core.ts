@@ -1,0 +1,346 @@
+/**
+ * The worker as one state machine: it takes batches for the device, runs them one at a time, and
+ * sees to it that every item that was assigned here gets one answer.
+ *
+ * I1  an item is answered once, whatever becomes of its batch, its body, its model or the device
+ * I2  outputs are matched to items by their place in the run, and nothing reorders a part
+ * I3  a part never exceeds the model's limit, and a load begins only with room for it
+ * I4  between any two runs the highest tier goes first, the pieces of a split batch included
+ * I6  batches, bodies, residents, schedulers and reruns are bounded; see `options.ts`
+ */
+
+import type { AssignmentFrame, Device, Fault } from "@millrace/protocol";
+import { fault } from "@millrace/protocol";
+import { formatBytes, formatUs, present, unreachable } from "@millrace/std";
+import { Batch, type Part, rowsOf } from "./batch.ts";
+import { blame, retries } from "./bisecting.ts";
+import type { RunResult, Want, WorkerEffect, WorkerEvent } from "./events.ts";
+import { Heartbeats } from "./heartbeats.ts";
+import { WORKER_LIMITS, type WorkerLimits, type WorkerOptions } from "./options.ts";
+import { Replies } from "./replies.ts";
+import { Residents } from "./residents.ts";
+import { RunQueue } from "./run-queue.ts";
+import { SeenAssignments } from "./seen.ts";
+
+/** One that has `ended` asked for the process's exit, and only refuses. */
+type Phase =
+  | { readonly name: "ready" }
+  | { readonly name: "draining"; readonly sinceUs: number }
+  | { readonly name: "ended"; readonly refusal: Fault };
+
+interface Running {
+  readonly batch: Batch;
+  readonly part: Part;
+  readonly startedUs: number;
+}
+
+export class WorkerCore {
+  readonly #options: WorkerOptions;
+  readonly #limits: WorkerLimits;
+  readonly #queue = new RunQueue();
+  readonly #residents: Residents;
+  readonly #seen: SeenAssignments;
+  readonly #heartbeats = new Heartbeats();
+  #device: Device;
+  #phase: Phase = { name: "ready" };
+  #running: Running | undefined;
+  #progress = 0;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#limits = { ...WORKER_LIMITS, ...options.limits };
+    this.#residents = new Residents(this.#limits);
+    this.#seen = new SeenAssignments(this.#limits);
+    this.#device = options.device;
+  }
+
+  /** When a `woke` event is wanted, in the time of `step`; Infinity once the worker has ended. */
+  get wakeAtUs(): number {
+    if (this.#phase.name === "ended") return Number.POSITIVE_INFINITY;
+    return Math.min(this.#heartbeats.nextUs, this.#queue.wakeAtUs);
+  }
+
+  /** Takes one event. A run comes first among the effects, so that the device does not wait. */
+  step(event: WorkerEvent, nowUs: number): WorkerEffect[] {
+    const effects: WorkerEffect[] = [];
+    this.#take(event, nowUs, effects);
+    this.#giveUp(nowUs, effects);
+    if (this.#phase.name === "ended") return effects;
+    this.#startRun(nowUs, effects);
+    if (this.#phase.name === "ready") this.#startOperation(nowUs, effects);
+    this.#beat(nowUs, effects);
+    if (this.#phase.name === "draining") this.#endDrain(this.#phase.sinceUs, nowUs, effects);
+    return effects;
+  }
+
+  #take(event: WorkerEvent, nowUs: number, effects: WorkerEffect[]): void {
+    switch (event.type) {
+      case "assigned":
+        return this.#assigned(event.frame, nowUs, effects);
+      case "bodyArrived": {
+        const awaited = this.#queue.endWait(event.ingress, event.seq, event.attempt);
+        if (awaited !== undefined) awaited.held.body = event.body;
+        return;
+      }
+      case "bodyGone": {
+        const awaited = this.#queue.endWait(event.ingress, event.seq, event.attempt);
+        if (awaited !== undefined) {
+          this.#refuse(awaited.batch, [awaited.held], BODY_GONE, nowUs, effects);
+        }
+        return;
+      }
+      case "commanded":
+        if (this.#phase.name === "ready") this.#residents.command(event.command);
+        return;
+      case "runEnded":
+        return this.#runEnded(event.result, nowUs, effects);
+      case "loadEnded":
+        this.#device = event.device;
+        this.#progress++;
+        return this.#residents.loadEnded(event.ref, event.loaded, nowUs);
+      case "unloadEnded":
+        this.#device = event.device;
+        this.#progress++;
+        return this.#residents.unloadEnded(event.ref);
+      case "deviceRead":
+        this.#device = event.device;
+        return;
+      case "schedulerGone":
+        return this.#seen.forget(event.scheduler);
+      case "drainBegan":
+        if (this.#phase.name === "ready") {
+          this.#phase = { name: "draining", sinceUs: nowUs };
+          this.#heartbeats.want();
+        }
+        return;
+      case "woke":
+        return;
+      default:
+        unreachable(event);
+    }
+  }
+
+  #assigned(frame: AssignmentFrame, nowUs: number, effects: WorkerEffect[]): void {
+    if (frame.incarnation !== this.#options.incarnation) {
+      this.#turnAway(frame, OTHER_PROCESS, nowUs, effects);
+      return;
+    }
+    if (!this.#seen.isNew(frame.scheduler, frame.id, nowUs)) return; // I1
+    if (this.#phase.name !== "ready") {
+      const refusal = this.#phase.name === "ended" ? this.#phase.refusal : DRAINING;
+      return this.#turnAway(frame, refusal, nowUs, effects);
+    }
+    const spec = this.#residents.ready(frame.model);
+    if (spec === undefined) return this.#turnAway(frame, notLoaded(frame.model), nowUs, effects);
+    if (this.#queue.size >= this.#limits.batchesMax) {
+      return this.#turnAway(frame, tooMany(this.#limits.batchesMax), nowUs, effects); // I6
+    }
+    this.#hold(new Batch(frame, spec, nowUs, this.#limits), nowUs, effects);
+  }
+
+  /** Takes a batch in: its bodies within the bound, and the remote ones asked for at once. */
+  #hold(batch: Batch, nowUs: number, effects: WorkerEffect[]): void {
+    const { frame } = batch;
+    const replies = new Replies();
+    const wants = new Map<string, Want[]>();
+    for (const item of frame.items) {
+      const { ingress, seq, attempt } = item;
+      if (item.rows > batch.rowsMax) {
+        replies.turnAway([item], tooManyRows(batch.rowsMax)); // I3
+      } else if (this.#queue.bytes + batch.bytes + item.bodyBytes > this.#limits.bodiesBytesMax) {
+        replies.turnAway([item], tooManyBytes(this.#limits.bodiesBytesMax)); // I6
+      } else if (!item.remote) {
+        batch.add(item);
+      } else if (!this.#queue.isAwaited(ingress, seq, attempt)) {
+        this.#queue.await(batch, batch.add(item));
+        const want = { seq, attempt, bytes: item.bodyBytes };
+        const list = wants.get(ingress);
+        if (list === undefined) wants.set(ingress, [want]);
+        else list.push(want);
+      }
+    }
+    this.#queue.hold(batch);
+    for (const [ingress, list] of wants) effects.push({ type: "fetch", ingress, wants: list });
+    this.#reply(frame.model, replies, effects);
+    this.#closeIfDone(batch, nowUs, effects);
+  }
+
+  /** Gives up what waited past its time, and a device that does not come back from a run. */
+  #giveUp(nowUs: number, effects: WorkerEffect[]): void {
+    const running = this.#running;
+    if (running !== undefined && nowUs - running.startedUs > this.#limits.runUsMax) {
+      const tookUs = formatUs(nowUs - running.startedUs);
+      return this.#poison(fault("WORKER_LOST", `a run has not ended in ${tookUs}`), nowUs, effects);
+    }
+    if (this.#queue.size === 0 || nowUs < this.#queue.wakeAtUs) return;
+    for (const batch of this.#queue.batches()) {
+      if (batch.parts !== undefined) continue;
+      if (nowUs > batch.startByUs) {
+        this.#queue.endWaits(batch);
+        this.#refuse(batch, batch.unanswered(), STALE, nowUs, effects);
+      } else if (nowUs >= batch.bodiesByUs && batch.missing > 0) {
+        this.#refuse(batch, this.#queue.endWaits(batch), BODY_LATE, nowUs, effects);
+      }
+    }
+  }
+
+  /** Gives the free device to the batch whose turn it is. */
+  #startRun(nowUs: number, effects: WorkerEffect[]): void {
+    while (this.#running === undefined) {
+      const batch = this.#queue.next();
+      if (batch === undefined) return;
+      const { part, late } = batch.takePart(nowUs);
+      if (part.length > 0) {
+        this.#running = { batch, part, startedUs: nowUs };
+        batch.runs++;
+        effects.unshift({ type: "run", spec: batch.spec, items: part });
+      }
+      if (late.length > 0) this.#refuse(batch, late, DEADLINE, nowUs, effects);
+    }
+  }
+
+  #runEnded(result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
+    if (this.#phase.name === "ended") return;
+    const { batch, part, startedUs } = present(this.#running, "the run that ended");
+    this.#running = undefined;
+    this.#progress++;
+    if (result.ok) {
+      const rows = rowsOf(part);
+      batch.ran(rows, result.computeUs);
+      const replies = new Replies();
+      const facts = { startedUs, computeUs: result.computeUs, rows };
+      replies.results(batch, part, result.outputs, facts);
+      this.#reply(batch.frame.model, replies, effects);
+      this.#closeIfDone(batch, nowUs, effects);
+    } else if (result.fatal) {
+      this.#poison(result.fault, nowUs, effects);
+    } else if (!retries(batch, part, result.fault, this.#limits.runsMax)) {
+      this.#refuse(batch, part, result.fault, nowUs, effects);
+    } else {
+      this.#closeIfDone(batch, nowUs, effects);
+    }
+  }
+
+  /** Ends a batch that has nothing left to run: the last verdicts, and word to its scheduler. */
+  #closeIfDone(batch: Batch, nowUs: number, effects: WorkerEffect[]): void {
+    if (this.#running?.batch === batch || batch.open > batch.failures.length) return;
+    const replies = new Replies();
+    for (const { held, fault: met } of batch.failures) {
+      replies.refuse(batch, [held], blame(batch, met), nowUs);
+    }
+    this.#reply(batch.frame.model, replies, effects);
+    this.#queue.release(batch);
+    this.#done(batch.frame, batch.ranRows, batch.ranUs, nowUs, effects);
+  }
+
+  /** Answers held items with one fault, and ends the batch if that was all. */
+  #refuse(batch: Batch, part: Part, met: Fault, nowUs: number, effects: WorkerEffect[]): void {
+    const replies = new Replies();
+    replies.refuse(batch, part, met, nowUs);
+    this.#reply(batch.frame.model, replies, effects);
+    this.#closeIfDone(batch, nowUs, effects);
+  }
+
+  /** Answers a whole assignment that is not taken. */
+  #turnAway(frame: AssignmentFrame, met: Fault, nowUs: number, effects: WorkerEffect[]): void {
+    const replies = new Replies();
+    replies.turnAway(frame.items, met);
+    this.#reply(frame.model, replies, effects);
+    this.#done(frame, 0, 0, nowUs, effects);
+  }
+
+  #reply(model: string, replies: Replies, effects: WorkerEffect[]): void {
+    effects.push(...replies.effects(model, this.#options.id, this.#device.class));
+  }
+
+  /** `computeUs` is that of one run with `rows` rows, so that it can be learned from. */
+  #done(
+    frame: AssignmentFrame,
+    rows: number,
+    computeUs: number,
+    nowUs: number,
+    effects: WorkerEffect[],
+  ): void {
+    const { scheduler, incarnation, id, model } = frame;
+    const outcome = rows > 0 ? "ran" : "refused";
+    const worker = this.#options.id;
+    const backlogUs = this.#backlogUs(nowUs);
+    const done = { worker, incarnation, id, model, outcome, rows, computeUs, backlogUs } as const;
+    effects.push({ type: "done", scheduler, frame: done });
+  }
+
+  /** The device is lost: nothing that is held can be run any more. */
+  #poison(met: Fault, nowUs: number, effects: WorkerEffect[]): void {
+    this.#end(fault("WORKER_LOST", met.message), nowUs, effects);
+    effects.push({ type: "exit", reason: "poisoned", detail: met.message });
+  }
+
+  #endDrain(sinceUs: number, nowUs: number, effects: WorkerEffect[]): void {
+    const held = this.#queue.size;
+    if (nowUs < sinceUs + (held === 0 ? this.#limits.drainUsMin : this.#limits.drainUsMax)) return;
+    this.#end(DRAINING, nowUs, effects);
+    const detail = held === 0 ? "everything held was answered" : `${held} batches were given back`;
+    effects.push({ type: "exit", reason: "drained", detail });
+  }
+
+  /** Answers everything that is held, and refuses what still comes, in the same words. */
+  #end(refusal: Fault, nowUs: number, effects: WorkerEffect[]): void {
+    this.#phase = { name: "ended", refusal };
+    this.#running = undefined;
+    for (const batch of this.#queue.batches()) {
+      this.#queue.endWaits(batch);
+      batch.failures.length = 0;
+      this.#refuse(batch, batch.unanswered(), refusal, nowUs, effects); // I1
+    }
+  }
+
+  #startOperation(nowUs: number, effects: WorkerEffect[]): void {
+    const isHeld = (ref: string): boolean => this.#queue.holdsModel(ref);
+    const operation = this.#residents.next(this.#device.memoryFreeBytes, isHeld, nowUs);
+    if (operation !== undefined) effects.push(operation);
+  }
+
+  #beat(nowUs: number, effects: WorkerEffect[]): void {
+    if (!this.#heartbeats.isDue(this.#residents.revision, nowUs)) return;
+    this.#residents.forgetFailed(nowUs);
+    this.#seen.forgetIdle(nowUs);
+    const { revision } = this.#residents;
+    const condition = {
+      id: this.#options.id,
+      role: this.#options.role,
+      incarnation: this.#options.incarnation,
+      state: this.#phase.name === "ready" ? "ready" : "draining",
+      device: this.#device,
+      progress: this.#progress,
+      inFlight: this.#queue.size,
+      backlogUs: this.#backlogUs(nowUs),
+      assignments: this.#seen.summary(this.#queue.batches()),
+    } as const;
+    const heartbeat = this.#heartbeats.next(condition, revision, this.#residents.list(), nowUs);
+    effects.push({ type: "beat", heartbeat });
+  }
+
+  #backlogUs(nowUs: number): number {
+    const running = this.#running;
+    const estimateUs = this.#queue.estimateUs();
+    if (running === undefined) return estimateUs;
+    const spentUs = Math.min(running.batch.frame.estimateUs, nowUs - running.startedUs);
+    return estimateUs - spentUs;
+  }
+}
+
+const BODY_GONE = fault("BODY_GONE", "the ingress no longer holds the tensors");
+const BODY_LATE = fault("BODY_GONE", "the tensors did not come from the ingress in time");
+const DEADLINE = fault("DEADLINE_EXCEEDED", "the deadline passed before the batch ran");
+const DRAINING = fault("DRAINING", "the worker is shutting down");
+const OTHER_PROCESS = fault("STALE_ASSIGNMENT", "assigned to an earlier process of this worker");
+const STALE = fault("STALE_ASSIGNMENT", "the batch's turn came past its latest start");
+
+const notLoaded = (model: string): Fault =>
+  fault("NOT_LOADED", `the device does not hold ${model}`);
+const tooManyRows = (rowsMax: number): Fault =>
+  fault("BATCH_TOO_LARGE", `the model takes at most ${rowsMax} rows`);
+const tooMany = (batchesMax: number): Fault =>
+  fault("STALE_ASSIGNMENT", `the worker holds its limit of ${batchesMax} batches`);
+const tooManyBytes = (bytesMax: number): Fault =>
+  fault("STALE_ASSIGNMENT", `the worker holds its limit of ${formatBytes(bytesMax)} of tensors`);

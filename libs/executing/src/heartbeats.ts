@@ -1,0 +1,46 @@
+/** When the worker speaks, and whether it sends its list of models: on change and once a second. */
+
+import type { Resident, WorkerHeartbeat } from "@millrace/protocol";
+import { HEARTBEAT_US } from "@millrace/protocol";
+
+/** Each of these beats carries the list of models, changed or not. */
+const LIST_EVERY = 10;
+
+/** What a beat says beside its number and the models. */
+export type Condition = Omit<WorkerHeartbeat, "v" | "beat" | "modelsRevision" | "models">;
+
+export class Heartbeats {
+  #beat = 0;
+  #nextUs = 0;
+  #sentRevision = -1;
+  #wanted = false;
+
+  get nextUs(): number {
+    return this.#nextUs;
+  }
+
+  /** Something changed that cannot wait for the next regular beat. */
+  want(): void {
+    this.#wanted = true;
+  }
+
+  isDue(revision: number, nowUs: number): boolean {
+    return this.#wanted || nowUs >= this.#nextUs || revision !== this.#sentRevision;
+  }
+
+  next(condition: Condition, revision: number, models: Resident[], nowUs: number): WorkerHeartbeat {
+    const withModels = revision !== this.#sentRevision || this.#beat % LIST_EVERY === 0;
+    const heartbeat: WorkerHeartbeat = {
+      v: 1,
+      ...condition,
+      beat: this.#beat,
+      modelsRevision: revision,
+      ...(withModels ? { models } : {}),
+    };
+    this.#beat++;
+    this.#nextUs = nowUs + HEARTBEAT_US;
+    this.#sentRevision = revision;
+    this.#wanted = false;
+    return heartbeat;
+  }
+}

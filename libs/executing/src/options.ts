@@ -1,0 +1,53 @@
+/** Who a worker is, and the bound of everything that it may hold. */
+
+import type { Device, WorkerHeartbeat } from "@millrace/protocol";
+
+export interface WorkerLimits {
+  /** Batches held, the running one included. */
+  readonly batchesMax: number;
+  /** Bodies held or awaited, inline and remote. */
+  readonly bodiesBytesMax: number;
+  /** How long a remote body may take. */
+  readonly fetchUsMax: number;
+  /** Runs that one batch may take, when it fails and is split. */
+  readonly runsMax: number;
+  /** A run that takes longer has wedged the device. */
+  readonly runUsMax: number;
+  readonly residentsMax: number;
+  /** How long a load that failed is shown. */
+  readonly failedUs: number;
+  /** A load is started only if this many times the file's size is free. */
+  readonly memoryFactor: number;
+  /** A drain lasts at least this long: what was sent before the schedulers knew still comes. */
+  readonly drainUsMin: number;
+  /** What is still held after this long in a drain is given back. */
+  readonly drainUsMax: number;
+  readonly schedulersMax: number;
+  readonly schedulerIdleUsMax: number;
+}
+
+export const WORKER_LIMITS: WorkerLimits = {
+  batchesMax: 64,
+  bodiesBytesMax: 512 * 1024 * 1024,
+  fetchUsMax: 2_000_000,
+  runsMax: 64,
+  runUsMax: 120_000_000,
+  residentsMax: 1024,
+  failedUs: 15_000_000,
+  memoryFactor: 1.2,
+  drainUsMin: 200_000,
+  drainUsMax: 25_000_000,
+  schedulersMax: 64,
+  schedulerIdleUsMax: 60_000_000,
+};
+
+export interface WorkerOptions {
+  readonly id: string;
+  readonly role: WorkerHeartbeat["role"];
+  /** Drawn at process start, 32 bits: an assignment to another one is refused. */
+  readonly incarnation: number;
+  /** The device as it was read at the start. */
+  readonly device: Device;
+  /** Defaults: {@link WORKER_LIMITS}. */
+  readonly limits?: Partial<WorkerLimits>;
+}

@@ -1,0 +1,186 @@
+/** A run that fails: who pays for it, and what a lost device leaves behind. */
+
+import { describe, expect, test } from "vitest";
+import { type Said, WorkerRig, item, modelSpec, said, verdicts } from "./worker-rig.ts";
+
+/** Runs until nothing is left; a run with a poisoned item fails. */
+function runAll(rig: WorkerRig, poison: ReadonlySet<number>): { said: Said; runs: number } {
+  const effects: Said["effects"][number][] = [];
+  let runs = 0;
+  for (let busy = true; busy;) {
+    runs++;
+    const guilty = rig.running.some(({ seq }) => poison.has(seq));
+    const step = guilty ? rig.failed("EXECUTION_FAILED", "row is NaN") : rig.ran();
+    effects.push(...step.effects);
+    busy = step.effects.some(({ type }) => type === "run");
+  }
+  return { said: said(effects), runs };
+}
+
+const seqs = (count: number): number[] => Array.from({ length: count }, (_, at) => at + 1);
+
+describe("a run that fails", () => {
+  test("fails only the guilty item, with the engine's words", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign(
+      "digits@1",
+      seqs(5).map((seq) => item(seq)),
+    );
+    const all = runAll(rig, new Set([3])).said;
+    expect(new Map(verdicts(all))).toEqual(
+      new Map([
+        [1, "ok"],
+        [2, "ok"],
+        [4, "ok"],
+        [5, "ok"],
+        [3, "INPUT_REJECTED"],
+      ]),
+    );
+    expect(all.answers.find(({ seq }) => seq === 3)?.text).toBe("row is NaN");
+    expect(all.dones).toMatchObject([{ outcome: "ran", rows: 1, computeUs: 800 }]);
+  });
+
+  test("is halved down to eight items, which run one by one", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign(
+      "digits@1",
+      seqs(32).map((seq) => item(seq)),
+    );
+    const { said: all, runs } = runAll(rig, new Set([20]));
+    // 32, then 16 and 16, then 8 and 8 of the bad half, then 8 singles.
+    expect(runs).toBe(1 + 2 + 2 + 8);
+    expect(verdicts(all).filter(([, code]) => code !== "ok")).toEqual([[20, "INPUT_REJECTED"]]);
+    expect(all.answers).toHaveLength(32);
+    expect(all.dones).toMatchObject([{ rows: 16 }]);
+  });
+
+  test("blames the device when no mate runs either", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2)]);
+    const { said: all } = runAll(rig, new Set([1, 2]));
+    expect(verdicts(all)).toEqual([
+      [1, "EXECUTION_FAILED"],
+      [2, "EXECUTION_FAILED"],
+    ]);
+    expect(all.dones).toMatchObject([{ outcome: "refused", rows: 0 }]);
+  });
+
+  test("keeps the engine's own code when it names the input", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    expect(verdicts(rig.failed("INPUT_REJECTED", "tensor 0 is short"))).toEqual([
+      [1, "INPUT_REJECTED"],
+    ]);
+  });
+
+  test("fails whole where other items would fare no better", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2)]);
+    expect(verdicts(rig.failed("NOT_LOADED", "no session"))).toEqual([
+      [1, "NOT_LOADED"],
+      [2, "NOT_LOADED"],
+    ]);
+  });
+
+  test("is split only so often", () => {
+    const rig = new WorkerRig({ runsMax: 10 });
+    rig.ready(modelSpec("digits", 1_000, 1024));
+    rig.assign(
+      "digits@1",
+      seqs(1024).map((seq) => item(seq)),
+    );
+    const { said: all, runs } = runAll(rig, new Set(seqs(1024)));
+    expect(all.answers).toHaveLength(1024);
+    expect(new Set(verdicts(all).map(([, code]) => code))).toEqual(new Set(["EXECUTION_FAILED"]));
+    expect(runs).toBeLessThan(25);
+  });
+
+  test("leaves out the items whose deadline passes meanwhile", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2, { remainingUs: 2_000 })]);
+    rig.failed("EXECUTION_FAILED", "bad");
+    rig.nowUs += 2_000;
+    expect(verdicts(rig.ran())).toEqual([
+      [1, "ok"],
+      [2, "DEADLINE_EXCEEDED"],
+    ]);
+  });
+});
+
+describe("a run that is out of memory", () => {
+  test("is run in halves", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign(
+      "digits@1",
+      seqs(6).map((seq) => item(seq)),
+    );
+    rig.failed("OUT_OF_MEMORY", "no memory");
+    expect(rig.running.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    rig.ran();
+    expect(rig.running.map(({ seq }) => seq)).toEqual([4, 5, 6]);
+    expect(rig.ran().dones).toMatchObject([{ outcome: "ran", rows: 3 }]);
+  });
+
+  test("is OUT_OF_MEMORY for a single item, even when its mates ran", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2)]);
+    rig.failed("OUT_OF_MEMORY", "no memory");
+    rig.ran();
+    expect(verdicts(rig.failed("OUT_OF_MEMORY", "no memory"))).toEqual([[2, "OUT_OF_MEMORY"]]);
+  });
+});
+
+describe("a device that is lost", () => {
+  test("has everything held answered as retryable, and then ends the process", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2)]);
+    rig.assign("digits@1", [item(3, { remote: true }), item(4)]);
+    const { effects, dones } = rig.failed("EXECUTION_FAILED", "CUDA error 700", true);
+    expect(verdicts(said(effects))).toEqual([1, 2, 3, 4].map((seq) => [seq, "WORKER_LOST"]));
+    expect(dones.map(({ outcome }) => outcome)).toEqual(["refused", "refused"]);
+    expect(effects.at(-1)).toEqual({
+      type: "exit",
+      reason: "poisoned",
+      detail: "CUDA error 700",
+    });
+  });
+
+  test("is refused further work until the process has ended", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.failed("EXECUTION_FAILED", "CUDA error 700", true);
+    expect(verdicts(rig.assign("digits@1", [item(2)]))).toEqual([[2, "WORKER_LOST"]]);
+    expect(rig.core.wakeAtUs).toBe(Infinity);
+  });
+
+  test("answers once what waited for its mates' verdict", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1), item(2)]);
+    rig.failed("EXECUTION_FAILED", "bad");
+    rig.failed("EXECUTION_FAILED", "bad");
+    expect(verdicts(rig.failed("EXECUTION_FAILED", "CUDA error 700", true))).toEqual([
+      [1, "WORKER_LOST"],
+      [2, "WORKER_LOST"],
+    ]);
+  });
+
+  test("is noticed when a run does not end", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    const { effects } = rig.pass(120_200_000);
+    expect(verdicts(said(effects))).toEqual([[1, "WORKER_LOST"]]);
+    expect(effects.at(-1)).toMatchObject({ type: "exit", reason: "poisoned" });
+  });
+});

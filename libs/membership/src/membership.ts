@@ -1,0 +1,132 @@
+/**
+ * Decides who is alive, from heartbeats and the broker's disconnect events, and who owns a key.
+ *
+ * A member that was not heard for `suspectAfterUs`, or whose connection the broker saw end, takes no
+ * new work until it is heard again; a member that drains takes none either. Everyone who has heard
+ * the same beats names the same owner (rendezvous hash), so losing one moves only what it owned.
+ */
+
+import { mix32, hash32 } from "@millrace/std";
+
+export interface MembershipOptions {
+  readonly suspectAfterUs: number;
+  readonly forgetAfterUs: number;
+}
+
+/** What a heartbeat changed. `restarted`: the same id, another process; what the old one held is lost. */
+export type Heard = "joined" | "returned" | "restarted" | "known";
+
+interface Member {
+  readonly id: string;
+  readonly hash: number;
+  incarnation: number;
+  heardUs: number;
+  suspect: boolean;
+  draining: boolean;
+}
+
+export class Membership {
+  readonly #members = new Map<string, Member>();
+  readonly #options: MembershipOptions;
+  #alive: Member[] = [];
+  #aliveIds: readonly string[] = [];
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  /** A heartbeat of `id` arrived. */
+  heard(id: string, incarnation: number, nowUs: number, draining = false): Heard {
+    const member = this.#members.get(id);
+    if (member === undefined) {
+      const hash = Math.imul(hash32(id), 0x9e3779b1);
+      this.#members.set(id, { id, hash, incarnation, heardUs: nowUs, suspect: false, draining });
+      this.#refresh();
+      return "joined";
+    }
+    const restarted = member.incarnation !== incarnation;
+    const changed = member.suspect || member.draining !== draining;
+    const returned = member.suspect;
+    member.incarnation = incarnation;
+    member.heardUs = nowUs;
+    member.suspect = false;
+    member.draining = draining;
+    if (changed) this.#refresh();
+    if (restarted) return "restarted";
+    return returned ? "returned" : "known";
+  }
+
+  /** The broker saw the connection end. False when `id` is unknown or suspect already. */
+  lost(id: string): boolean {
+    const member = this.#members.get(id);
+    if (member === undefined || member.suspect) return false;
+    member.suspect = true;
+    this.#refresh();
+    return true;
+  }
+
+  /** Marks who has been silent for too long; returns those that just became suspect. */
+  expire(nowUs: number): readonly string[] {
+    const suspects: string[] = [];
+    let changed = false;
+    for (const member of this.#members.values()) {
+      const silentUs = nowUs - member.heardUs;
+      if (!member.suspect && silentUs >= this.#options.suspectAfterUs) {
+        member.suspect = true;
+        suspects.push(member.id);
+        changed = true;
+      }
+      if (silentUs >= this.#options.forgetAfterUs) this.#members.delete(member.id);
+    }
+    if (changed) this.#refresh();
+    return suspects;
+  }
+
+  /** When `expire` may next have something to say; Infinity when nobody is alive. */
+  get nextChangeUs(): number {
+    let next = Infinity;
+    for (const member of this.#members.values()) {
+      if (!member.suspect) next = Math.min(next, member.heardUs + this.#options.suspectAfterUs);
+    }
+    return next;
+  }
+
+  /** Ids that take new work, sorted. */
+  get alive(): readonly string[] {
+    return this.#aliveIds;
+  }
+
+  /** Alive, suspect or draining: not forgotten. */
+  knows(id: string): boolean {
+    return this.#members.has(id);
+  }
+
+  isAlive(id: string): boolean {
+    const member = this.#members.get(id);
+    return member !== undefined && !member.suspect && !member.draining;
+  }
+
+  /** The owner of a key among the alive; agrees with `rendezvousOwner` of std. */
+  owner(key: string): string | undefined {
+    if (this.#alive.length === 1) return this.#aliveIds[0];
+    const keyHash = hash32(key);
+    let best = -1;
+    let owner: string | undefined;
+    for (const member of this.#alive) {
+      const weight = mix32(keyHash ^ member.hash);
+      if (weight > best) {
+        best = weight;
+        owner = member.id;
+      }
+    }
+    return owner;
+  }
+
+  /** Sorted by id, so that equal weights fall to the smaller id. */
+  #refresh(): void {
+    this.#alive = [...this.#members.values()]
+      .filter((member) => !member.suspect && !member.draining)
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    this.#aliveIds = this.#alive.map((member) => member.id);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * What a scheduler knows of one device: what it sent there, when that will be done, and which models
+ * the device holds. All of it comes from heartbeats and from what the scheduler itself sent.
+ */
+
+import type { Device, Resident, WorkerHeartbeat } from "@millrace/protocol";
+import { isAccelerator } from "@millrace/protocol";
+
+/** A batch that was sent and not reported done. `B` is the scheduler's record of it. */
+export interface Outstanding<B> {
+  readonly id: number;
+  readonly batch: B;
+  readonly sentUs: number;
+  readonly meanUs: number;
+}
+
+/** A device's place among the idle devices of one model. */
+export interface Slot<B> {
+  readonly device: DeviceState<B>;
+  readonly stack: Slot<B>[];
+  /** In the stack: pushed when the device went idle, dropped when found busy or gone. */
+  listed: boolean;
+  gone: boolean;
+}
+
+export class DeviceState<B> {
+  readonly id: string;
+  readonly role: WorkerHeartbeat["role"];
+  readonly accelerator: boolean;
+  device: Device;
+  incarnation: number;
+  /** Takes new work: heard lately, not draining. */
+  available = true;
+  readonly outstanding = new Map<number, Outstanding<B>>();
+  /** Models that can run now, by ref. */
+  readonly ready = new Map<string, Slot<B>>();
+  /** Of them, those in whose stacks the device is not. */
+  unlisted = 0;
+  residents: readonly Resident[] = [];
+  modelsRevision = -1;
+  /** When everything known to wait on the device will be done. */
+  freeAtUs = 0;
+  #nextId = 1;
+
+  constructor(beat: WorkerHeartbeat) {
+    this.id = beat.id;
+    this.role = beat.role;
+    this.device = beat.device;
+    this.accelerator = isAccelerator(beat.device.class);
+    this.incarnation = beat.incarnation;
+  }
+
+  /** Records a batch as sent; returns its id. */
+  sent(batch: B, meanUs: number, nowUs: number): number {
+    const id = this.#nextId++;
+    this.outstanding.set(id, { id, batch, sentUs: nowUs, meanUs });
+    this.freeAtUs = Math.max(this.freeAtUs, nowUs) + meanUs;
+    return id;
+  }
+
+  /**
+   * The device says how long its backlog is. Batches that it has not seen yet come on top.
+   * @param seen the highest assignment id that the backlog includes.
+   */
+  backlogHeard(backlogUs: number, seen: number, nowUs: number): void {
+    let unseenUs = 0;
+    for (const sent of this.outstanding.values()) if (sent.id > seen) unseenUs += sent.meanUs;
+    this.freeAtUs = nowUs + backlogUs + unseenUs;
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Finds a device for a model in constant time, whatever the number of devices.
+ *
+ * Every model has a stack of idle accelerators and one of idle CPUs. Entries leave lazily: a device
+ * that took work for one model stays in the stacks of its others and is dropped when it comes to the
+ * top there. A device is pushed only when it went idle and is not in the stack already, so the cost
+ * of cleaning is paid once per push.
+ */
+
+import type { Tier } from "@millrace/protocol";
+import type { DeviceState, Slot } from "./device.ts";
+
+export interface PlacementOptions {
+  /** Batches that one scheduler may have at one device: one runs, one waits. */
+  readonly outstandingMax: number;
+  /** A device is given its next batch this long before it is expected to be free. */
+  readonly leadUs: number;
+}
+
+interface Holders<B> {
+  readonly accelerators: Slot<B>[];
+  readonly cpus: Slot<B>[];
+  readonly devices: Set<DeviceState<B>>;
+}
+
+const anyDevice = (): boolean => true;
+
+export class DevicePool<B> {
+  readonly #options: PlacementOptions;
+  readonly #devices = new Map<string, DeviceState<B>>();
+  readonly #holders = new Map<string, Holders<B>>();
+  readonly #none: ReadonlySet<DeviceState<B>> = new Set();
+
+  constructor(options: PlacementOptions) {
+    this.#options = options;
+  }
+
+  get(id: string): DeviceState<B> | undefined {
+    return this.#devices.get(id);
+  }
+
+  get size(): number {
+    return this.#devices.size;
+  }
+
+  values(): IterableIterator<DeviceState<B>> {
+    return this.#devices.values();
+  }
+
+  add(device: DeviceState<B>): void {
+    this.#devices.set(device.id, device);
+  }
+
+  /** Forgets a device and everything it held. */
+  remove(device: DeviceState<B>): void {
+    device.available = false;
+    this.setReady(device, new Set());
+    this.#devices.delete(device.id);
+  }
+
+  /** The device now holds exactly these models, ready to run. */
+  setReady(device: DeviceState<B>, refs: ReadonlySet<string>): void {
+    for (const [ref, slot] of device.ready) {
+      if (refs.has(ref)) continue;
+      slot.gone = true;
+      if (!slot.listed) device.unlisted--;
+      device.ready.delete(ref);
+      this.#holders.get(ref)?.devices.delete(device);
+    }
+    for (const ref of refs) {
+      if (device.ready.has(ref)) continue;
+      const holders = this.#holdersOf(ref);
+      const stack = device.accelerator ? holders.accelerators : holders.cpus;
+      device.ready.set(ref, { device, stack, listed: false, gone: false });
+      device.unlisted++;
+      holders.devices.add(device);
+    }
+  }
+
+  /** Devices that hold the model, busy ones and suspects included. */
+  holders(ref: string): ReadonlySet<DeviceState<B>> {
+    return this.#holders.get(ref)?.devices ?? this.#none;
+  }
+
+  /** True while the device may be sent one more batch (late binding: one runs, one waits). */
+  takes(device: DeviceState<B>, nowUs: number): boolean {
+    return (
+      device.available &&
+      device.outstanding.size < this.#options.outstandingMax &&
+      device.freeAtUs - nowUs <= this.#options.leadUs
+    );
+  }
+
+  /** When a device that does not take work now will, as far as is known; Infinity when it is full. */
+  takesAtUs(device: DeviceState<B>): number {
+    if (!device.available || device.outstanding.size >= this.#options.outstandingMax)
+      return Infinity;
+    return device.freeAtUs - this.#options.leadUs;
+  }
+
+  /** The device found no work: it is offered to whatever arrives next for its models. */
+  idle(device: DeviceState<B>): void {
+    if (device.unlisted === 0) return;
+    for (const slot of device.ready.values()) {
+      if (slot.listed) continue;
+      slot.listed = true;
+      slot.stack.push(slot);
+    }
+    device.unlisted = 0;
+  }
+
+  /**
+   * An idle device for the model: accelerators first for realtime and standard, CPUs first for batch.
+   * `spill` decides whether the other kind may serve when the preferred kind is busy.
+   */
+  pick(
+    ref: string,
+    tier: Tier,
+    nowUs: number,
+    spill: (device: DeviceState<B>) => boolean,
+  ): DeviceState<B> | undefined {
+    const holders = this.#holders.get(ref);
+    if (holders === undefined) return undefined;
+    const preferred = tier === 2 ? holders.cpus : holders.accelerators;
+    const other = tier === 2 ? holders.accelerators : holders.cpus;
+    return this.#find(preferred, nowUs, anyDevice) ?? this.#find(other, nowUs, spill);
+  }
+
+  /** The newest idle device that `usable` accepts; slots that are not idle any more are dropped. */
+  #find(
+    stack: Slot<B>[],
+    nowUs: number,
+    usable: (device: DeviceState<B>) => boolean,
+  ): DeviceState<B> | undefined {
+    for (let at = stack.length - 1; at >= 0; at--) {
+      const slot = stack[at] as Slot<B>;
+      const { device } = slot;
+      if (slot.gone || !this.takes(device, nowUs)) {
+        stack.splice(at, 1);
+        slot.listed = false;
+        if (!slot.gone) device.unlisted++;
+      } else if (usable(device)) return device;
+    }
+    return undefined;
+  }
+
+  #holdersOf(ref: string): Holders<B> {
+    let holders = this.#holders.get(ref);
+    if (holders === undefined) {
+      holders = { accelerators: [], cpus: [], devices: new Set() };
+      this.#holders.set(ref, holders);
+    }
+    return holders;
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Decides which models are in which device's memory.
+ *
+ * A pure function of what the devices advertise (free memory as measured, models as measured) and of
+ * what is wanted. It evicts before it loads, never loads what does not fit, and never evicts a model
+ * that has work. One scheduler at a time acts on it; workers refuse what does not fit after all, so
+ * two that believe themselves in charge for a moment do no harm (I3).
+ *
+ * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model that
+ * nobody asks for goes first, then the one whose last use, pushed forward by its rate, is oldest.
+ */
+
+export interface ResidentView {
+  readonly ref: string;
+  readonly state: "loading" | "ready" | "unloading" | "failed";
+  readonly bytes: number;
+  /** Batches of it are on the device. */
+  readonly busy: boolean;
+}
+
+export interface DeviceView {
+  readonly id: string;
+  readonly accelerator: boolean;
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+  readonly residents: readonly ResidentView[];
+}
+
+export interface ModelView {
+  readonly ref: string;
+  /** What loading is expected to take: measured on an earlier load, else estimated from the file. */
+  readonly bytes: number;
+  /** The version that answers, and loaded by the operator's word. */
+  readonly wanted: boolean;
+  /** Not wanted but still answering, until the version that replaces it is ready. */
+  readonly keep: boolean;
+  readonly queuedRows: number;
+  readonly waitUs: number;
+  readonly rowsPerSecond: number;
+  readonly lastUsedUs: number;
+}
+
+export interface ResidencyView {
+  readonly devices: readonly DeviceView[];
+  readonly models: ReadonlyMap<string, ModelView>;
+}
+
+export interface ResidencyOptions {
+  /** A model stays at least this long, so that whoever waits for it is served before it goes. */
+  readonly residencyUsMin: number;
+  /** Longer predicted waits call for one more copy, where there is room. */
+  readonly copyWaitUs: number;
+  /** Copies of a model that are kept where there is room, on different devices. */
+  readonly copiesIdle: number;
+}
+
+export const RESIDENCY_DEFAULTS: ResidencyOptions = {
+  residencyUsMin: 300_000,
+  copyWaitUs: 50_000,
+  copiesIdle: 2,
+};
+
+export type ResidencyAction =
+  | { readonly type: "load"; readonly device: string; readonly ref: string; readonly why: string }
+  | {
+      readonly type: "unload";
+      readonly device: string;
+      readonly ref: string;
+      readonly why: string;
+    };
+
+/** Room on a device while the plan is made: what is free, less what the plan already promised. */
+interface Room {
+  readonly device: DeviceView;
+  freeBytes: number;
+  /** Loads under way or planned; one at a time per device keeps measured memory honest. */
+  loading: boolean;
+  readonly leaving: Set<string>;
+}
+
+/** A row a second pushes a model's last use forward by a second. */
+const WEIGHT_US_PER_RATE = 1_000_000;
+
+export function planResidency(
+  view: ResidencyView,
+  loadedAtUs: (device: string, ref: string) => number,
+  nowUs: number,
+  options: ResidencyOptions = RESIDENCY_DEFAULTS,
+): readonly ResidencyAction[] {
+  const actions: ResidencyAction[] = [];
+  const rooms = view.devices.map(roomOf);
+  unloadUnwanted(view, rooms, actions);
+  const copies = countCopies(view.devices);
+  const inNeed = [...view.models.values()]
+    .filter((model) => model.wanted || model.queuedRows > 0)
+    .sort((a, b) => needOf(b, copies) - needOf(a, copies) || (a.ref < b.ref ? -1 : 1));
+  for (const model of inNeed) {
+    const held = copies.get(model.ref) ?? 0;
+    const pressed = model.queuedRows > 0 && (held === 0 || model.waitUs > options.copyWaitUs);
+    if (held >= options.copiesIdle && !pressed) continue;
+    const candidates = rooms
+      .filter((room) => mayLoad(room, model))
+      .sort((a, b) => preference(a, model, held, view) - preference(b, model, held, view));
+    const free = candidates.find((room) => room.freeBytes >= model.bytes);
+    if (free !== undefined) {
+      free.freeBytes -= model.bytes;
+      free.loading = true;
+      const why = held === 0 ? "no copy" : pressed ? "queue" : "spare copy";
+      actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
+    } else if (held === 0 && model.queuedRows > 0) {
+      evictFor(model, candidates, view, loadedAtUs, nowUs, options, actions);
+    }
+  }
+  return actions;
+}
+
+function roomOf(device: DeviceView): Room {
+  const loading = device.residents.some((resident) => resident.state === "loading");
+  const leaving = new Set(
+    device.residents.filter((resident) => resident.state === "unloading").map(({ ref }) => ref),
+  );
+  return { device, freeBytes: device.freeBytes, loading, leaving };
+}
+
+/** What the operator unloaded, and versions that no longer answer, go as soon as they are idle. */
+function unloadUnwanted(view: ResidencyView, rooms: Room[], actions: ResidencyAction[]): void {
+  for (const room of rooms) {
+    for (const resident of room.device.residents) {
+      if (resident.state !== "ready" || resident.busy) continue;
+      const model = view.models.get(resident.ref);
+      if (model !== undefined && (model.wanted || model.keep || model.queuedRows > 0)) continue;
+      room.leaving.add(resident.ref);
+      actions.push({
+        type: "unload",
+        device: room.device.id,
+        ref: resident.ref,
+        why: "not wanted",
+      });
+    }
+  }
+}
+
+function countCopies(devices: readonly DeviceView[]): Map<string, number> {
+  const copies = new Map<string, number>();
+  for (const device of devices) {
+    for (const { ref, state } of device.residents) {
+      if (state === "ready" || state === "loading") copies.set(ref, (copies.get(ref) ?? 0) + 1);
+    }
+  }
+  return copies;
+}
+
+/** Who comes first: work without a copy, longest wait first; then no copy at all; then pressure. */
+function needOf(model: ModelView, copies: ReadonlyMap<string, number>): number {
+  const none = (copies.get(model.ref) ?? 0) === 0;
+  if (model.queuedRows > 0) return (none ? 1e15 : 1e12) + model.waitUs;
+  return (none ? 1e6 : 0) + model.rowsPerSecond;
+}
+
+/** A failed load stays among the residents for a while, which keeps it from being tried at once. */
+function mayLoad(room: Room, model: ModelView): boolean {
+  const { device } = room;
+  return (
+    !room.loading &&
+    model.bytes <= device.totalBytes &&
+    !device.residents.some((resident) => resident.ref === model.ref)
+  );
+}
+
+/** Smaller is better: the first copy on an accelerator, the second on the other kind, then space. */
+function preference(room: Room, model: ModelView, held: number, view: ResidencyView): number {
+  const holdsAccelerator = view.devices.some(
+    (device) => device.accelerator && device.residents.some(({ ref }) => ref === model.ref),
+  );
+  const wantsAccelerator = held === 0 || !holdsAccelerator;
+  const kind = room.device.accelerator === wantsAccelerator ? 0 : 1;
+  return kind - room.freeBytes / (room.device.totalBytes + 1);
+}
+
+/** Unloads, on the device where the least valuable models go, enough of them to make room. */
+function evictFor(
+  model: ModelView,
+  candidates: readonly Room[],
+  view: ResidencyView,
+  loadedAtUs: (device: string, ref: string) => number,
+  nowUs: number,
+  options: ResidencyOptions,
+  actions: ResidencyAction[],
+): void {
+  let best: { room: Room; victims: readonly ResidentView[]; value: number } | undefined;
+  for (const room of candidates) {
+    let freeBytes = room.freeBytes;
+    for (const resident of room.device.residents) {
+      if (room.leaving.has(resident.ref)) freeBytes += resident.bytes;
+    }
+    const victims: ResidentView[] = [];
+    let value = 0;
+    const evictable = room.device.residents
+      .filter((resident) => {
+        if (resident.state !== "ready" || resident.busy || room.leaving.has(resident.ref))
+          return false;
+        const idle = (view.models.get(resident.ref)?.queuedRows ?? 0) === 0;
+        return idle && nowUs - loadedAtUs(room.device.id, resident.ref) >= options.residencyUsMin;
+      })
+      .sort((a, b) => valueOf(a.ref, view) - valueOf(b.ref, view));
+    for (const resident of evictable) {
+      if (freeBytes >= model.bytes) break;
+      victims.push(resident);
+      freeBytes += resident.bytes;
+      value = Math.max(value, valueOf(resident.ref, view));
+    }
+    if (freeBytes < model.bytes) continue;
+    if (best === undefined || value < best.value) best = { room, victims, value };
+  }
+  if (best === undefined) return;
+  // The load itself follows when the device has said that the memory is free.
+  best.room.loading = true;
+  for (const { ref } of best.victims) {
+    best.room.leaving.add(ref);
+    actions.push({
+      type: "unload",
+      device: best.room.device.id,
+      ref,
+      why: `room for ${model.ref}`,
+    });
+  }
+}
+
+function valueOf(ref: string, view: ResidencyView): number {
+  const model = view.models.get(ref);
+  if (model === undefined || (!model.wanted && !model.keep)) return -1;
+  return Math.max(0, model.lastUsedUs) + model.rowsPerSecond * WEIGHT_US_PER_RATE;
+}

@@ -1,0 +1,144 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type DeviceView, type ModelView, planResidency, type ResidentView } from "../src/index.ts";
+
+const device = (
+  id: string,
+  freeBytes: number,
+  residents: readonly ResidentView[] = [],
+  options: Partial<DeviceView> = {},
+): DeviceView => ({ id, accelerator: true, totalBytes: 100, freeBytes, residents, ...options });
+
+const model = (ref: string, options: Partial<ModelView> = {}): ModelView => ({
+  ref,
+  bytes: 20,
+  wanted: true,
+  keep: false,
+  queuedRows: 0,
+  waitUs: 0,
+  rowsPerSecond: 0,
+  lastUsedUs: 0,
+  ...options,
+});
+
+const held = (ref: string, options: Partial<ResidentView> = {}): ResidentView => ({
+  ref,
+  state: "ready",
+  bytes: 20,
+  busy: false,
+  ...options,
+});
+
+const plan = (devices: readonly DeviceView[], models: readonly ModelView[], nowUs = 10_000_000) =>
+  planResidency(
+    { devices, models: new Map(models.map((one) => [one.ref, one])) },
+    () => 0,
+    nowUs,
+  ).map(({ type, device: at, ref }) => `${type} ${ref} ${at}`);
+
+describe("residency plan", () => {
+  test("the first copy goes to an accelerator and the spare to a CPU", () => {
+    const devices = [device("cpu", 100, [], { accelerator: false }), device("gpu", 100)];
+    expect(plan(devices, [model("a")])).toEqual(["load a gpu"]);
+    const loaded = [device("cpu", 100, [], { accelerator: false }), device("gpu", 80, [held("a")])];
+    expect(plan(loaded, [model("a")])).toEqual(["load a cpu"]);
+  });
+
+  test("a full device evicts the least recently used model for one that is asked for", () => {
+    const residents = [held("a"), held("b"), held("c"), held("d"), held("e")];
+    const models = [
+      ...["a", "b", "c", "d", "e"].map((ref, at) => model(ref, { lastUsedUs: 100 - at })),
+      model("x", { queuedRows: 1 }),
+    ];
+    expect(plan([device("gpu", 0, residents)], models)).toEqual(["unload e gpu"]);
+  });
+
+  test("demand outweighs recency", () => {
+    const residents = [held("busy-traffic"), held("quiet")];
+    const models = [
+      model("busy-traffic", { lastUsedUs: 0, rowsPerSecond: 50 }),
+      model("quiet", { lastUsedUs: 1_000_000 }),
+      model("x", { queuedRows: 1, bytes: 20 }),
+    ];
+    expect(plan([device("gpu", 0, residents, { totalBytes: 40 })], models)).toEqual([
+      "unload quiet gpu",
+    ]);
+  });
+
+  test("nothing is evicted for a model that nobody asks for", () => {
+    const devices = [device("gpu", 0, [held("a"), held("b"), held("c"), held("d"), held("e")])];
+    expect(
+      plan(
+        devices,
+        [..."abcdex"].map((ref) => model(ref)),
+      ),
+    ).toEqual([]);
+  });
+
+  test("models with work, running or queued, are not evicted", () => {
+    const devices = [device("gpu", 0, [held("a", { busy: true }), held("b")], { totalBytes: 40 })];
+    const models = [model("a"), model("b", { queuedRows: 3 }), model("x", { queuedRows: 1 })];
+    expect(plan(devices, models)).toEqual([]);
+  });
+
+  test("a replaced version is kept until its successor is ready, then unloaded", () => {
+    const devices = [device("gpu", 0, [held("a@1")])];
+    expect(plan(devices, [model("a@1", { wanted: false, keep: true })])).toEqual([]);
+    expect(plan(devices, [model("a@1", { wanted: false })])).toEqual(["unload a@1 gpu"]);
+  });
+
+  test("a failed load is not tried on the same device while it is remembered", () => {
+    const devices = [device("gpu", 100, [held("a", { state: "failed", bytes: 0 })])];
+    expect(plan(devices, [model("a", { queuedRows: 1 })])).toEqual([]);
+  });
+
+  test("whatever is asked for, planned loads fit and planned evictions are of idle models (I3)", () => {
+    const resident = fc.record({
+      ref: fc.constantFrom(..."abcdefgh"),
+      state: fc.constantFrom<ResidentView["state"]>("ready", "loading", "unloading", "failed"),
+      bytes: fc.integer({ min: 1, max: 40 }),
+      busy: fc.boolean(),
+    });
+    const anyDevice = fc.record({
+      id: fc.constantFrom("d1", "d2", "d3"),
+      accelerator: fc.boolean(),
+      totalBytes: fc.constant(100),
+      freeBytes: fc.integer({ min: 0, max: 100 }),
+      residents: fc.uniqueArray(resident, { maxLength: 5, selector: ({ ref }) => ref }),
+    });
+    const anyModel = fc.record({
+      ref: fc.constantFrom(..."abcdefgh"),
+      bytes: fc.integer({ min: 1, max: 120 }),
+      wanted: fc.boolean(),
+      keep: fc.boolean(),
+      queuedRows: fc.nat(3),
+      waitUs: fc.nat(200_000),
+      rowsPerSecond: fc.nat(10),
+      lastUsedUs: fc.nat(1_000_000),
+    });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(anyDevice, { selector: ({ id }) => id }),
+        fc.uniqueArray(anyModel, { selector: ({ ref }) => ref }),
+        (devices, models) => {
+          const byRef = new Map(models.map((one) => [one.ref, one]));
+          const actions = planResidency({ devices, models: byRef }, () => 0, 10_000_000);
+          const loaded = new Map<string, number>();
+          for (const action of actions) {
+            const target = devices.find(({ id }) => id === action.device)!;
+            const present = target.residents.find(({ ref }) => ref === action.ref);
+            if (action.type === "load") {
+              expect(present).toBeUndefined();
+              const bytes = (loaded.get(target.id) ?? 0) + byRef.get(action.ref)!.bytes;
+              loaded.set(target.id, bytes);
+              expect(bytes).toBeLessThanOrEqual(target.freeBytes);
+            } else {
+              expect(present).toMatchObject({ state: "ready", busy: false });
+              expect(byRef.get(action.ref)?.queuedRows ?? 0).toBe(0);
+            }
+          }
+        },
+      ),
+    );
+  });
+});

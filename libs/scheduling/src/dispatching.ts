@@ -1,0 +1,287 @@
+/**
+ * Binds tickets to devices, as late as possible: when a device is about to be free, the best batch is
+ * formed then. A model's tickets look for a device when they arrive; a device looks for the most
+ * urgent work among its models when it is about to be free.
+ */
+
+import { type BatchLimits, formBatch, type Queued, worthWaitingUs } from "@millrace/batching";
+import type { DevicePool, DeviceState } from "@millrace/placement";
+import type { AssignmentItem, Tier } from "@millrace/protocol";
+import { Heap } from "@millrace/std";
+import type { Effects } from "./effects.ts";
+import type { ModelState, Models } from "./models.ts";
+import type { SchedulerOptions } from "./options.ts";
+
+/** What a device was sent: enough to refuse its tickets when the device is lost. */
+export interface Batch {
+  readonly model: ModelState;
+  readonly entries: readonly Queued[];
+  readonly rows: number;
+}
+
+/** Enough for an estimate: a large fleet is not walked for every batch. */
+const DEVICES_SCANNED_MAX = 16;
+
+interface Wake {
+  readonly atUs: number;
+  readonly device: DeviceState<Batch>;
+}
+
+export class Dispatching {
+  readonly #options: SchedulerOptions;
+  readonly #models: Models;
+  readonly #pool: DevicePool<Batch>;
+  readonly #effects: Effects;
+  readonly #limits = new Map<number, BatchLimits>();
+  readonly #wakes = new Heap<Wake>((a, b) => a.atUs < b.atUs);
+  readonly #holds = new Set<ModelState>();
+  rowsSent = 0;
+  batchesSent = 0;
+
+  constructor(
+    options: SchedulerOptions,
+    models: Models,
+    pool: DevicePool<Batch>,
+    effects: Effects,
+  ) {
+    this.#options = options;
+    this.#models = models;
+    this.#pool = pool;
+    this.#effects = effects;
+  }
+
+  /** When a device is expected to take work again, or a held queue is let go. */
+  get wakeAtUs(): number {
+    let atUs = this.#wakes.peek()?.atUs ?? Infinity;
+    for (const model of this.#holds) atUs = Math.min(atUs, model.holdUntilUs);
+    return atUs;
+  }
+
+  /** Devices whose time has come look for work; queues that waited for company go. */
+  wake(nowUs: number): void {
+    for (;;) {
+      const next = this.#wakes.peek();
+      if (next === undefined || next.atUs > nowUs) break;
+      this.#wakes.pop();
+      this.feed(next.device, nowUs);
+    }
+    for (const model of this.#holds) {
+      if (model.holdUntilUs <= nowUs) this.dispatch(model, nowUs);
+    }
+  }
+
+  /** The model's queue looks for devices. */
+  dispatch(model: ModelState, nowUs: number): void {
+    for (;;) {
+      const tier = model.queue.topTier;
+      if (tier === undefined) break;
+      const device = this.#pool.pick(model.ref, tier, nowUs, (other) =>
+        this.#spills(model, other, tier, nowUs),
+      );
+      if (device === undefined || !this.#send(model, device, nowUs)) break;
+    }
+    this.#settle(model);
+  }
+
+  /** The device looks for the most urgent work among its models. */
+  feed(device: DeviceState<Batch>, nowUs: number): void {
+    let tried: Set<ModelState> | undefined;
+    while (this.#pool.takes(device, nowUs)) {
+      const model = this.#mostUrgent(device, tried, nowUs);
+      if (model === undefined) {
+        this.#pool.idle(device);
+        return;
+      }
+      if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
+      this.#settle(model);
+    }
+    this.#wakeFor(device, nowUs);
+  }
+
+  #settle(model: ModelState): void {
+    if (model.queue.size > 0) {
+      this.#models.waiting.add(model);
+      return;
+    }
+    this.#models.waiting.delete(model);
+    this.#letGo(model);
+  }
+
+  #letGo(model: ModelState): void {
+    if (model.held === undefined) return;
+    model.held = undefined;
+    this.#holds.delete(model);
+  }
+
+  #mostUrgent(
+    device: DeviceState<Batch>,
+    tried: ReadonlySet<ModelState> | undefined,
+    nowUs: number,
+  ): ModelState | undefined {
+    if (this.#models.waiting.size === 0) return undefined;
+    let best: ModelState | undefined;
+    let bestTier = 3;
+    let bestStartUs = Infinity;
+    for (const model of this.#candidates(device)) {
+      const tier = model.queue.topTier;
+      if (tier === undefined || tier > bestTier || tried?.has(model)) continue;
+      if (!this.#spills(model, device, tier, nowUs)) continue;
+      const head = model.queue.peek() as Queued;
+      const profile = model.profileOn(device.device.class);
+      const latestStartUs = head.deadlineUs - profile.estimateUs(head.ticket.rows);
+      if (tier === bestTier && latestStartUs >= bestStartUs) continue;
+      best = model;
+      bestTier = tier;
+      bestStartUs = latestStartUs;
+    }
+    return best;
+  }
+
+  /** Models that wait and that the device holds; walks the smaller of the two sets. */
+  *#candidates(device: DeviceState<Batch>): Generator<ModelState> {
+    const { waiting } = this.#models;
+    if (waiting.size <= device.ready.size) {
+      for (const model of waiting) if (device.ready.has(model.ref)) yield model;
+      return;
+    }
+    for (const ref of device.ready.keys()) {
+      const model = this.#models.get(ref);
+      if (model !== undefined && waiting.has(model)) yield model;
+    }
+  }
+
+  /**
+   * May this device serve this tier of the model now? Batch work may use any idle device. Realtime and
+   * standard use a CPU only when no accelerator has the model, or when the CPU is expected to finish
+   * sooner than the accelerators would get to it.
+   */
+  #spills(model: ModelState, device: DeviceState<Batch>, tier: Tier, nowUs: number): boolean {
+    if (device.accelerator || tier === 2) return true;
+    const head = model.queue.peek();
+    if (head === undefined) return true;
+    let soonestUs = Infinity;
+    let accelerators = 0;
+    let scanned = 0;
+    for (const holder of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (!holder.accelerator || !holder.available) continue;
+      accelerators++;
+      const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
+      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeAtUs - nowUs) + us);
+    }
+    if (accelerators === 0) return true;
+    const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
+    const aheadUs = this.queueUs(model, tier, accelerators);
+    return cpuUs < soonestUs + aheadUs;
+  }
+
+  /** Time until the rows that wait in the tier and above are through, on so many devices. */
+  queueUs(model: ModelState, tier: Tier, devices: number): number {
+    const rows = model.queue.rowsThrough(tier);
+    if (rows === 0) return 0;
+    const full = model.fastestUs(Math.min(rows, model.rowsMax));
+    return Math.ceil((full * (rows / model.rowsMax)) / Math.max(1, devices));
+  }
+
+  /** Forms a batch and sends it; false when the device gets nothing. */
+  #send(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
+    if (model.spec === undefined) return false;
+    const profile = model.profileOn(device.device.class);
+    if (this.#holdsBack(model, device, nowUs)) return false;
+    const startUs = Math.max(nowUs, device.freeAtUs);
+    const limits = this.#limitsFor(model.rowsMax);
+    const formed = formBatch(
+      model.queue,
+      profile,
+      limits,
+      nowUs,
+      startUs,
+      (entry) => entry.avoid !== device.id,
+    );
+    for (const entry of formed.missed) this.#missed(model, entry, profile.meanUs(1), nowUs);
+    if (formed.entries.length === 0) return false;
+    this.#letGo(model);
+    const meanUs = profile.meanUs(formed.rows);
+    const batch: Batch = { model, entries: formed.entries, rows: formed.rows };
+    const id = device.sent(batch, meanUs, nowUs);
+    model.lastUsedUs = nowUs;
+    this.rowsSent += formed.rows;
+    this.batchesSent++;
+    this.#effects.push({
+      type: "assign",
+      worker: device.id,
+      frame: {
+        scheduler: this.#options.id,
+        id,
+        incarnation: device.incarnation,
+        model: model.ref,
+        tier: formed.tier,
+        startWithinUs: Math.max(0, formed.latestStartUs - nowUs),
+        estimateUs: formed.estimateUs,
+        items: formed.entries.map((entry) => itemOf(entry, nowUs)),
+      },
+    });
+    if (!this.#pool.takes(device, nowUs)) this.#wakeFor(device, nowUs);
+    return true;
+  }
+
+  /** A device class that is not the fastest gives the ticket back: another may still make it. */
+  #missed(model: ModelState, entry: Queued, meanUs: number, nowUs: number): void {
+    if (meanUs > model.fastestUs(1) && entry.deadlineUs > nowUs + model.fastestUs(1)) {
+      model.queue.restore(entry, entry.ticket.tier);
+      return;
+    }
+    const message = "no device can finish it before its deadline";
+    this.#effects.refuseQueued(entry, "DEADLINE_UNREACHABLE", message, nowUs);
+  }
+
+  /** Holds a short queue back once, while company is worth waiting for and nothing is urgent. */
+  #holdsBack(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
+    if (device.freeAtUs > nowUs) return false;
+    const head = model.queue.peek();
+    if (head === undefined) return false;
+    if (model.held !== undefined) return model.held === head && model.holdUntilUs > nowUs;
+    const profile = model.profileOn(device.device.class);
+    const rows = Math.min(model.rowsMax, model.queue.rowsThrough(2));
+    const waitUs = worthWaitingUs(profile, rows, model.rowsMax, model.arrivals.expected);
+    if (waitUs === 0) return false;
+    const slackUs = head.deadlineUs - nowUs - profile.estimateUs(model.rowsMax);
+    if (slackUs <= waitUs) return false;
+    model.held = head;
+    model.holdUntilUs = nowUs + Math.ceil(waitUs);
+    this.#holds.add(model);
+    return true;
+  }
+
+  #wakeFor(device: DeviceState<Batch>, nowUs: number): void {
+    const atUs = this.#pool.takesAtUs(device);
+    if (Number.isFinite(atUs) && atUs > nowUs) this.#wakes.push({ atUs: Math.ceil(atUs), device });
+  }
+
+  #limitsFor(rowsMax: number): BatchLimits {
+    let limits = this.#limits.get(rowsMax);
+    if (limits === undefined) {
+      const { sliceUsMax, marginUs } = this.#options;
+      limits = { rowsMax, sliceUsMax, marginUs };
+      this.#limits.set(rowsMax, limits);
+    }
+    return limits;
+  }
+}
+
+function itemOf(entry: Queued, nowUs: number): AssignmentItem {
+  const { ticket } = entry;
+  return {
+    ingress: entry.ingress,
+    seq: ticket.seq,
+    attempt: ticket.attempt,
+    tier: ticket.tier,
+    remote: ticket.remote,
+    rows: ticket.rows,
+    length: ticket.length,
+    remainingUs: Math.max(0, entry.deadlineUs - nowUs),
+    queuedUs: nowUs - entry.arrivedUs,
+    bodyBytes: ticket.bodyBytes,
+    tail: ticket.tail,
+  };
+}

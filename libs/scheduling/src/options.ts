@@ -1,0 +1,50 @@
+/** The scheduler's settings, all in microseconds, rows or counts. */
+
+import { HEARTBEAT_US, FORGET_AFTER_US, SUSPECT_AFTER_US } from "@millrace/protocol";
+import { RESIDENCY_DEFAULTS, type ResidencyOptions } from "@millrace/residency";
+
+export interface SchedulerOptions {
+  readonly id: string;
+  readonly incarnation: number;
+  readonly heartbeatUs: number;
+  readonly suspectAfterUs: number;
+  readonly forgetAfterUs: number;
+  /** Tickets that may wait for one model. */
+  readonly queueTicketsMax: number;
+  /** Waiting time after which a ticket moves up a tier. */
+  readonly ageAfterUs: number;
+  /** Longest run of a batch whose most urgent ticket is of the tier (I4). */
+  readonly sliceUsMax: readonly [realtime: number, standard: number, batch: number];
+  /** Kept free between predicted finish and deadline. */
+  readonly marginUs: number;
+  /** A device gets its next batch this long before it is expected to be free. */
+  readonly leadUs: number;
+  /** Batches at one device: one runs, one waits. */
+  readonly outstandingMax: number;
+  /** How long tickets wait for a first worker before they are refused as NO_DEVICE. */
+  readonly noDeviceGraceUs: number;
+  /** A batch that the worker's heartbeats do not know after this long is lost. */
+  readonly lostAfterUs: number;
+  /** How often waiting tickets are checked against their deadlines. */
+  readonly sweepUs: number;
+  /** Least time between two residency plans. */
+  readonly planUs: number;
+  readonly residency: ResidencyOptions;
+}
+
+export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = {
+  heartbeatUs: HEARTBEAT_US,
+  suspectAfterUs: SUSPECT_AFTER_US,
+  forgetAfterUs: FORGET_AFTER_US,
+  queueTicketsMax: 8_192,
+  ageAfterUs: 2_000_000,
+  sliceUsMax: [1_000_000, 250_000, 50_000],
+  marginUs: 1_000,
+  leadUs: 1_000,
+  outstandingMax: 2,
+  noDeviceGraceUs: 3_000_000,
+  lostAfterUs: 300_000,
+  sweepUs: 50_000,
+  planUs: 5_000,
+  residency: RESIDENCY_DEFAULTS,
+};

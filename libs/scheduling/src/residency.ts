@@ -1,0 +1,190 @@
+/**
+ * Puts the residency plan into commands, when this scheduler is the one to decide.
+ *
+ * One scheduler decides for all: the rendezvous owner of a fixed key. The others tell it what waits
+ * with them in their heartbeats. A command that the worker's heartbeat does not show yet is treated
+ * as done, for a while, so that a plan made meanwhile does not give it twice.
+ */
+
+import type { Membership } from "@millrace/membership";
+import type { DevicePool, DeviceState } from "@millrace/placement";
+import { type ModelLoad, modelRef, type SchedulerHeartbeat, splitRef } from "@millrace/protocol";
+import {
+  type DeviceView,
+  type ModelView,
+  planResidency,
+  type ResidencyAction,
+  type ResidentView,
+} from "@millrace/residency";
+import type { Batch, Dispatching } from "./dispatching.ts";
+import type { Effects } from "./effects.ts";
+import type { ModelState, Models } from "./models.ts";
+import type { SchedulerOptions } from "./options.ts";
+import type { Workers } from "./workers.ts";
+
+const KEY = "residency";
+/** A command not shown by a heartbeat after this long was lost and may be given again. */
+const COMMAND_US = 1_000_000;
+/** A version that was replaced stays this long after its last request. */
+const KEEP_US = 5_000_000;
+
+interface Given {
+  readonly action: ResidencyAction;
+  readonly untilUs: number;
+  readonly bytes: number;
+}
+
+export class Residency {
+  readonly #options: SchedulerOptions;
+  readonly #models: Models;
+  readonly #pool: DevicePool<Batch>;
+  readonly #effects: Effects;
+  readonly #workers: Workers;
+  readonly #dispatching: Dispatching;
+  readonly #schedulers: Membership;
+  readonly #elsewhere = new Map<string, SchedulerHeartbeat>();
+  readonly #given = new Map<string, Given>();
+  #dueUs = 0;
+  #lastUs = -Infinity;
+
+  constructor(
+    options: SchedulerOptions,
+    models: Models,
+    pool: DevicePool<Batch>,
+    effects: Effects,
+    workers: Workers,
+    dispatching: Dispatching,
+    schedulers: Membership,
+  ) {
+    this.#options = options;
+    this.#models = models;
+    this.#pool = pool;
+    this.#effects = effects;
+    this.#workers = workers;
+    this.#dispatching = dispatching;
+    this.#schedulers = schedulers;
+  }
+
+  /** What waits at another scheduler. */
+  heard(heartbeat: SchedulerHeartbeat, nowUs: number): void {
+    this.#elsewhere.set(heartbeat.id, heartbeat);
+    for (const load of heartbeat.loads) {
+      const model = this.#models.get(load.ref);
+      if (model === undefined) continue;
+      if (load.queuedRows > 0 || load.rowsPerSecond > 0) model.lastUsedUs = nowUs;
+      if (load.queuedRows > 0 && this.#pool.holders(load.ref).size === 0) this.request();
+    }
+  }
+
+  forget(scheduler: string): void {
+    this.#elsewhere.delete(scheduler);
+  }
+
+  /** Something changed that a plan may answer. */
+  request(): void {
+    this.#dueUs = Math.min(this.#dueUs, this.#lastUs + this.#options.planUs);
+  }
+
+  get wakeAtUs(): number {
+    return this.decides ? this.#dueUs : Infinity;
+  }
+
+  get decides(): boolean {
+    return this.#schedulers.owner(KEY) === this.#options.id;
+  }
+
+  planIfDue(nowUs: number): void {
+    if (nowUs < this.#dueUs || !this.decides) return;
+    this.#lastUs = nowUs;
+    this.#dueUs = nowUs + this.#options.heartbeatUs;
+    for (const [key, given] of this.#given) if (given.untilUs <= nowUs) this.#given.delete(key);
+    const view = { devices: this.#deviceViews(), models: this.#modelViews(nowUs) };
+    const readyAt = (device: string, ref: string): number => this.#workers.readyAtUs(device, ref);
+    const actions = planResidency(view, readyAt, nowUs, this.#options.residency);
+    for (const action of actions) this.#give(action, nowUs);
+    // A plan gives a model one copy at a time: what it gave may call for the next.
+    if (actions.length > 0) this.#dueUs = nowUs + this.#options.planUs;
+  }
+
+  #give(action: ResidencyAction, nowUs: number): void {
+    const by = this.#options.id;
+    const model = this.#models.get(action.ref);
+    if (action.type === "load") {
+      if (model?.spec === undefined) return;
+      const command = { v: 1, kind: "load", spec: model.spec, by } as const;
+      this.#effects.push({ type: "command", worker: action.device, command });
+    } else {
+      const command = { v: 1, kind: "unload", ref: action.ref, by } as const;
+      this.#effects.push({ type: "command", worker: action.device, command });
+    }
+    const bytes = action.type === "load" ? (model?.loadBytes ?? 0) : 0;
+    const untilUs = nowUs + COMMAND_US;
+    this.#given.set(`${action.device} ${action.ref}`, { action, untilUs, bytes });
+  }
+
+  #deviceViews(): DeviceView[] {
+    const views: DeviceView[] = [];
+    for (const device of this.#pool.values())
+      if (device.available) views.push(this.#viewOf(device));
+    return views;
+  }
+
+  #viewOf(device: DeviceState<Batch>): DeviceView {
+    const busy = new Set([...device.outstanding.values()].map((sent) => sent.batch.model.ref));
+    const residents: ResidentView[] = [];
+    const shown = new Set<string>();
+    let freeBytes = device.device.memoryFreeBytes;
+    for (const { ref, state, bytes } of device.residents) {
+      shown.add(ref);
+      const given = this.#given.get(`${device.id} ${ref}`);
+      const leaving = given?.action.type === "unload" && state === "ready";
+      if (given?.action.type === "load" && state !== "unloading") {
+        this.#given.delete(`${device.id} ${ref}`);
+      }
+      residents.push({ ref, state: leaving ? "unloading" : state, bytes, busy: busy.has(ref) });
+    }
+    for (const { action, bytes } of this.#given.values()) {
+      if (action.device !== device.id || action.type !== "load" || shown.has(action.ref)) continue;
+      residents.push({ ref: action.ref, state: "loading", bytes, busy: false });
+      freeBytes -= bytes;
+    }
+    const { accelerator, id } = device;
+    return { id, accelerator, totalBytes: device.device.memoryTotalBytes, freeBytes, residents };
+  }
+
+  #modelViews(nowUs: number): Map<string, ModelView> {
+    const elsewhere = new Map<string, ModelLoad>();
+    for (const { loads } of this.#elsewhere.values()) {
+      for (const load of loads) elsewhere.set(load.ref, load);
+    }
+    const views = new Map<string, ModelView>();
+    for (const model of this.#models.values()) {
+      if (model.spec === undefined) continue;
+      const other = elsewhere.get(model.ref);
+      views.set(model.ref, {
+        ref: model.ref,
+        bytes: model.loadBytes,
+        wanted: model.wanted,
+        keep: !model.wanted && this.#keeps(model, nowUs),
+        queuedRows: model.queue.rowsThrough(2) + (other?.queuedRows ?? 0),
+        waitUs: Math.max(this.#waitUs(model), other?.waitUs ?? 0),
+        rowsPerSecond: model.arrivals.rowsPerSecond(nowUs) + (other?.rowsPerSecond ?? 0),
+        lastUsedUs: model.lastUsedUs,
+      });
+    }
+    return views;
+  }
+
+  /** A replaced version goes on answering until its successor is ready, and a little longer. */
+  #keeps(model: ModelState, nowUs: number): boolean {
+    const record = this.#models.record(splitRef(model.ref).name);
+    if (record === undefined || !record.loaded) return false;
+    const successor = modelRef(record.name, record.active);
+    return this.#pool.holders(successor).size === 0 || nowUs - model.lastUsedUs < KEEP_US;
+  }
+
+  #waitUs(model: ModelState): number {
+    const holders = this.#pool.holders(model.ref).size;
+    return this.#dispatching.queueUs(model, 2, holders);
+  }
+}

@@ -1,0 +1,267 @@
+import { describe, expect, test } from "vitest";
+import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
+
+const A = "a@1";
+
+function withDevice(): Bench {
+  const bench = new Bench();
+  bench.know(record("a"));
+  bench.hear(beat("gpu-1", { models: [ready(A)] }));
+  return bench;
+}
+
+describe("late binding", () => {
+  test("one batch runs, and the next is formed only when the device is about to be free", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, 50_000)] }));
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2));
+    bench.send(A, ticket(3));
+    expect(bench.assigned.map((effect) => bench.seqs(effect))).toEqual([[1]]);
+    bench.pass(48_000);
+    expect(bench.assigned).toHaveLength(1);
+    bench.pass(1_500);
+    expect(bench.seqs(bench.assigned[1])).toEqual([2, 3]);
+  });
+
+  test("a device never has more than one batch beyond the one that runs (I4)", () => {
+    const bench = withDevice();
+    for (let seq = 0; seq < 40; seq++) bench.send(A, ticket(seq));
+    expect(bench.assigned).toHaveLength(2);
+    bench.done(bench.assigned[0]!);
+    expect(bench.assigned).toHaveLength(3);
+    expect(bench.assigned[2]?.frame.items).toHaveLength(8);
+  });
+
+  test("a realtime request that arrives last is in the next batch to go", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 2 }));
+    bench.hear(beat("gpu-1", { models: [ready(A)] }));
+    for (let seq = 0; seq < 6; seq++) bench.send(A, ticket(seq, { tier: 2 }));
+    bench.send(A, ticket(99, { tier: 0 }));
+    bench.done(bench.assigned[0]!);
+    expect(bench.seqs(bench.assigned[2])).toContain(99);
+    expect(bench.assigned[2]?.frame.tier).toBe(0);
+  });
+
+  test("the most urgent of a device's models goes first", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.know(record("b"));
+    bench.hear(beat("gpu-1", { models: [ready(A, 50_000), ready("b@1", 50_000)] }));
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2, { remainingUs: 900_000 }));
+    bench.send("b@1", ticket(3, { remainingUs: 500_000 }));
+    bench.pass(50_000);
+    expect(bench.seqs(bench.assigned[1])).toEqual([3]);
+  });
+});
+
+describe("placement", () => {
+  test("realtime goes to the accelerator and batch work to the CPU", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 4_000)] }));
+    bench.send(A, ticket(1, { tier: 0 }));
+    bench.send(A, ticket(2, { tier: 2 }));
+    expect(bench.assigned.map(({ worker }) => worker)).toEqual(["gpu-1", "cpu-1"]);
+  });
+
+  test("batch work takes an idle accelerator when the CPU is busy", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 1 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, 20_000)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 20_000)] }));
+    bench.send(A, ticket(1, { tier: 2 }), ticket(2, { tier: 2 }));
+    expect(bench.assigned.map(({ worker }) => worker)).toEqual(["cpu-1", "gpu-1"]);
+  });
+
+  test("realtime spills to a CPU that would finish sooner, and not to one that would not", () => {
+    for (const [cpuUs, expected] of [
+      [10_000, "cpu-1"],
+      [500_000, undefined],
+    ] as const) {
+      const bench = new Bench();
+      bench.know(record("a", { maxBatch: 1 }));
+      bench.hear(beat("gpu-1", { models: [ready(A, 30_000)] }));
+      bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, cpuUs)] }));
+      bench.send(A, ticket(1, { tier: 0 }));
+      bench.send(A, ticket(2, { tier: 0 }));
+      expect(bench.assigned[1]?.worker).toBe(expected);
+    }
+  });
+
+  test("a hedge goes to another device, and is refused where there is none", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(1, { attempt: 1, hedge: true }));
+    expect(bench.codes).toEqual(["NO_DEVICE"]);
+    bench.hear(beat("gpu-2", { models: [ready(A)] }));
+    bench.send(A, ticket(1, { attempt: 2, hedge: true }));
+    expect(bench.assigned.map(({ worker }) => worker)).toEqual(["gpu-1", "gpu-2"]);
+  });
+});
+
+describe("refusing", () => {
+  test("a ticket that cannot make its deadline is refused when it arrives", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, 50_000)] }));
+    bench.send(A, ticket(1, { remainingUs: 40_000 }));
+    expect(bench.codes).toEqual(["DEADLINE_UNREACHABLE"]);
+    bench.send(A, ticket(2, { remainingUs: 60_000 }));
+    expect(bench.seqs(bench.assigned[0])).toEqual([2]);
+  });
+
+  test("a ticket whose deadline slips out of reach while it waits is refused then", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.send(A, ticket(1, { remainingUs: 400_000 }));
+    bench.pass(399_000);
+    expect(bench.codes).toEqual([]);
+    bench.pass(60_000);
+    expect(bench.codes).toEqual(["DEADLINE_UNREACHABLE"]);
+  });
+
+  test("the queue has a bound (I6)", () => {
+    const bench = new Bench({ queueTicketsMax: 3 });
+    bench.know(record("a"));
+    for (let seq = 0; seq < 5; seq++) bench.send(A, ticket(seq));
+    expect(bench.codes).toEqual(["QUEUE_FULL", "QUEUE_FULL"]);
+    expect(bench.core.figures.queuedTickets).toBe(3);
+  });
+
+  test("with no worker for a while, requests are refused at once and not held", () => {
+    const bench = new Bench({ noDeviceGraceUs: 1_000_000 });
+    bench.know(record("a"));
+    bench.send(A, ticket(1));
+    bench.pass(1_200_000);
+    bench.send(A, ticket(2));
+    expect(bench.codes).toEqual(["NO_DEVICE", "NO_DEVICE"]);
+  });
+
+  test("a model larger than every device is refused with that reason", () => {
+    const bench = new Bench();
+    bench.know(record("a", { bytes: 2 ** 40 }));
+    bench.hear(beat("gpu-1"));
+    bench.send(A, ticket(1));
+    expect(bench.codes).toEqual(["NO_DEVICE"]);
+  });
+
+  test("a cancelled request leaves the queue without a word", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.send(A, ticket(1), ticket(2));
+    bench.step({ type: "cancelled", frame: { ingress: "ingress-1", model: A, seqs: [1] } });
+    bench.hear(beat("gpu-1", { models: [ready(A)] }));
+    expect(bench.seqs(bench.assigned[0])).toEqual([2]);
+    expect(bench.codes).toEqual([]);
+  });
+});
+
+describe("losing a worker", () => {
+  test("its requests come back at the broker's word, and nothing new goes there", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.step({ type: "disconnected", name: "gpu-1" });
+    expect(bench.codes).toEqual(["WORKER_LOST"]);
+    bench.send(A, ticket(2));
+    expect(bench.assigned).toHaveLength(1);
+    bench.hear(beat("gpu-1", { models: [ready(A)] }));
+    expect(bench.seqs(bench.assigned[1])).toEqual([2]);
+  });
+
+  test("a frozen worker is left after 350 ms of silence", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.pass(340_000);
+    expect(bench.codes).toEqual([]);
+    bench.pass(160_000);
+    expect(bench.codes).toEqual(["WORKER_LOST"]);
+  });
+
+  test("a restarted worker holds nothing of what was sent to the process before", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.hear(beat("gpu-1", { incarnation: 2, models: [ready(A)] }));
+    expect(bench.codes).toEqual(["WORKER_LOST"]);
+    bench.send(A, ticket(2));
+    expect(bench.assigned[1]?.frame).toMatchObject({ incarnation: 2, id: 1 });
+  });
+
+  test("a batch that the worker's heartbeats do not know is lost", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2));
+    const held = { "scheduler-1": { seen: 1, held: [1] } };
+    for (let at = 0; at < 4; at++) {
+      bench.nowUs += 100_000;
+      bench.hear(beat("gpu-1", { models: [ready(A)], assignments: held }));
+    }
+    expect(bench.refused.flatMap(({ refusals }) => refusals.map(({ seq }) => seq))).toEqual([2]);
+  });
+
+  test("a late report of a batch given up changes nothing", () => {
+    const bench = withDevice();
+    bench.send(A, ticket(1));
+    bench.step({ type: "disconnected", name: "gpu-1" });
+    bench.done(bench.assigned[0]!);
+    expect(bench.codes).toEqual(["WORKER_LOST"]);
+  });
+});
+
+describe("draining", () => {
+  test("what waits goes back, what is out is waited for", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, 50_000)] }));
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2));
+    bench.step({ type: "drainBegan" });
+    expect(bench.codes).toEqual(["DRAINING"]);
+    expect(bench.core.drained).toBe(false);
+    bench.send(A, ticket(3));
+    expect(bench.codes).toEqual(["DRAINING", "DRAINING"]);
+    bench.done(bench.assigned[0]!);
+    expect(bench.core.drained).toBe(true);
+  });
+});
+
+describe("residency", () => {
+  test("a known model is loaded on an accelerator and a CPU where there is room", () => {
+    const bench = new Bench();
+    bench.hear(beat("gpu-1"));
+    bench.hear(beat("cpu-1", { device: "cpu" }));
+    bench.know(record("a"));
+    bench.pass(10_000);
+    expect(bench.commands.map(({ worker, command }) => [worker, command.kind])).toEqual([
+      ["gpu-1", "load"],
+      ["cpu-1", "load"],
+    ]);
+    bench.pass(100_000);
+    expect(bench.commands).toHaveLength(2);
+  });
+
+  test("another scheduler in charge is told what waits, and this one gives no commands", () => {
+    const ids = ["scheduler-1", "scheduler-2"] as const;
+    const commands = ids.map((id, at) => {
+      const bench = new Bench({ id });
+      const other = {
+        v: 1,
+        id: ids[1 - at]!,
+        incarnation: 1,
+        beat: 0,
+        state: "ready",
+        loads: [],
+      } as const;
+      bench.step({ type: "schedulerBeat", heartbeat: other });
+      bench.hear(beat("gpu-1"));
+      bench.know(record("a"));
+      bench.pass(10_000);
+      return bench.commands.length;
+    });
+    expect(commands.toSorted()).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,106 @@
+/** Puts a worker's parts together: the core, its pump, what it hears and what it does. */
+
+import { randomInt } from "node:crypto";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Bus } from "@millrace/bus";
+import type { Engine } from "@millrace/engine";
+import { WorkerCore, type WorkerEffect, type WorkerEvent } from "@millrace/executing";
+import { createPump, type Logger, type Metrics, nowUs } from "@millrace/runtime";
+import { createBlobCache, openStore } from "@millrace/store";
+import { AnswerSender } from "./answer-sender.ts";
+import type { WorkerConfig, WorkerRole } from "./config.ts";
+import { Mailbox } from "./mailbox.ts";
+import { Performer } from "./performer.ts";
+import { RemoteBodies } from "./remote-bodies.ts";
+import { createWorkerMetrics, type WorkerTotals } from "./worker-metrics.ts";
+
+export interface AssemblyParts {
+  readonly role: WorkerRole;
+  readonly config: WorkerConfig;
+  readonly bus: Bus;
+  readonly engine: Engine;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}
+
+export type Exit = Extract<WorkerEffect, { readonly type: "exit" }>;
+
+export interface Worker extends AsyncDisposable {
+  readonly exited: Promise<Exit>;
+  readonly condition: Performer["condition"];
+  readonly totals: Readonly<WorkerTotals>;
+  drain(): void;
+}
+
+/** The device's memory is read, and what is overdue is dropped, this often. */
+const TICK_MS = 1_000;
+/** Without a connection the subscriptions do not end. */
+const CLOSE_MS_MAX = 1_000;
+
+/** @throws the file system's error where the cache's directory cannot be used. */
+export async function assemble(parts: AssemblyParts): Promise<Worker> {
+  const { role, config, bus, engine, log } = parts;
+  const { id } = config;
+  const device = await engine.readDevice();
+  const metrics = createWorkerMetrics(parts.metrics);
+  const { promise: exited, resolve: exit } = Promise.withResolvers<Exit>();
+  const post = (event: WorkerEvent): void => pump.post(event);
+  const cache = await openCache(config, bus, log);
+  const lost = (count: number): void => metrics.dropped("answer", count);
+  const answers = new AnswerSender({ bus, id, device: device.class, nowUs, lost });
+  const bodies = new RemoteBodies({
+    nowUs,
+    arrived: (ingress, { seq, attempt }, body) =>
+      post({ type: "bodyArrived", ingress, seq, attempt, body }),
+    gone: (ingress, { seq, attempt }) => post({ type: "bodyGone", ingress, seq, attempt }),
+  });
+  const shared = { id, bus, engine, device, cache, answers, bodies, metrics, log, post, exit };
+  const performer = new Performer(shared);
+  const core = new WorkerCore({
+    id,
+    role,
+    incarnation: randomInt(1, 2 ** 32),
+    device,
+    limits: { drainUsMax: config.drainMs * 1000 },
+  });
+  const pump = createPump<WorkerEvent, WorkerEffect>({
+    core,
+    perform: (effect) => performer.perform(effect),
+    nowUs,
+  });
+  const mailbox = new Mailbox(shared);
+  bus.onConnection((connected) => {
+    if (connected) answers.resend();
+  });
+  const ticks = setInterval(() => {
+    bodies.sweep();
+    mailbox.sweep();
+    void performer.readDevice().then((read) => post({ type: "deviceRead", device: read }));
+  }, TICK_MS);
+  return {
+    exited,
+    get condition() {
+      return performer.condition;
+    },
+    totals: metrics.totals,
+    drain: () => post({ type: "drainBegan" }),
+    // What is still on its way is refused by the core, and the refusals are sent.
+    [Symbol.asyncDispose]: async () => {
+      clearInterval(ticks);
+      await Promise.race([mailbox.close(), sleep(CLOSE_MS_MAX, undefined, { ref: false })]);
+      pump.stop();
+      answers.flush();
+    },
+  };
+}
+
+async function openCache(config: WorkerConfig, bus: Bus, log: Logger) {
+  const { blobs } = await openStore(bus.connection, { create: false, replicas: 1 });
+  return createBlobCache({
+    directory: join(config.cacheDirectory, config.id),
+    bytesMax: config.cacheBytesMax,
+    read: (digest) => blobs.read(digest),
+    onProblem: (error) => log.warn({ err: error }, "the cache of models has a problem"),
+  });
+}

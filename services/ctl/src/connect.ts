@@ -1,0 +1,87 @@
+/** The NATS connection of a command: as user `admin`, to a cluster that has to be there already. */
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { inboxPrefix, seedFileOf } from "@millrace/broker";
+import { type Bus, connectBus } from "@millrace/bus";
+import { openStore, type Store } from "@millrace/store";
+import { CommandError } from "./failure.ts";
+import type { Environment } from "./ingress.ts";
+import { type ClusterState, DATA_DIRECTORY, readState } from "./state.ts";
+
+const DEFAULT_SERVER = "nats://127.0.0.1:4222";
+
+export interface ClusterAddress {
+  readonly servers: readonly string[];
+  readonly seedFile?: string;
+}
+
+/** MILLRACE_NATS_URL and MILLRACE_NATS_SEED_FILE first, then the cluster of `millrace up`. */
+export function findCluster(
+  environment: Environment,
+  state: ClusterState | undefined = readState(),
+): ClusterAddress {
+  const { MILLRACE_NATS_URL, MILLRACE_NATS_SEED_FILE } = environment;
+  const servers = (MILLRACE_NATS_URL || state?.natsUrl || DEFAULT_SERVER)
+    .split(",")
+    .map((server) => server.trim());
+  const byDefault = seedFileOf(join(DATA_DIRECTORY, "credentials"), "admin");
+  const seedFile =
+    MILLRACE_NATS_SEED_FILE || state?.seedFile || (existsSync(byDefault) ? byDefault : undefined);
+  return seedFile === undefined ? { servers } : { servers, seedFile };
+}
+
+/** @throws CommandError where the first attempt fails: a command does not wait for a cluster. */
+export async function connectCluster(address: ClusterAddress): Promise<Bus> {
+  const { servers, seedFile } = address;
+  const attempt = new AbortController();
+  let reason = "";
+  try {
+    return await connectBus({
+      servers,
+      name: `ctl-${process.pid}`,
+      seed: seedFile === undefined ? undefined : readFileSync(seedFile, "utf8").trim(),
+      inboxPrefix: inboxPrefix("admin"),
+      signal: attempt.signal,
+      log: {
+        debug: () => undefined,
+        info: () => undefined,
+        warn: (fields) => {
+          if (attempt.signal.aborted || !("reason" in fields)) return;
+          reason = String(fields.reason);
+          attempt.abort();
+        },
+        error: (_fields, message) => console.error(message),
+      },
+    });
+  } catch (error) {
+    if (!attempt.signal.aborted) throw error;
+    throw noCluster(servers.join(","), reason, seedFile);
+  }
+}
+
+function noCluster(servers: string, reason: string, seedFile: string | undefined): CommandError {
+  if (/authorization/i.test(reason)) {
+    const key = seedFile === undefined ? "without a key" : `with the key in ${seedFile}`;
+    return new CommandError(
+      `NATS at ${servers} lets nobody in ${key}`,
+      "set MILLRACE_NATS_SEED_FILE to the seed of its user `admin`",
+    );
+  }
+  return new CommandError(
+    `no cluster at ${servers} (${reason})`,
+    "start one with `npm run up`, or set MILLRACE_NATS_URL",
+  );
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly bus: Bus;
+  readonly store: Store;
+}
+
+/** `create`: makes the buckets of the model store where they are missing. */
+export async function openCluster(options: { readonly create: boolean }): Promise<Cluster> {
+  const bus = await connectCluster(findCluster(process.env));
+  const store = await openStore(bus.connection, options);
+  return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
+}

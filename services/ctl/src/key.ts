@@ -1,0 +1,46 @@
+/** `millrace key`: the API keys that the ingress accepts. */
+
+import { join } from "node:path";
+import type { Command } from "commander";
+import { formatTable } from "@millrace/std";
+import { createKey, readKeys, revokeKey } from "./keys.ts";
+import { DATA_DIRECTORY } from "./state.ts";
+
+interface FileOption {
+  readonly file: string;
+}
+
+const DEFAULT_FILE = process.env.MILLRACE_API_KEYS_FILE || join(DATA_DIRECTORY, "api-keys.jsonl");
+
+export function registerKey(program: Command): void {
+  const key = program
+    .command("key")
+    .summary("make, list and revoke API keys")
+    .description(
+      "Works on the file of API keys that the ingress reads. It holds hashes, never a key.",
+    );
+  const onFile = (command: Command): Command =>
+    command.option("--file <path>", "the file of keys", DEFAULT_FILE);
+  onFile(key.command("create"))
+    .description("Makes a key and prints it, this once.")
+    .argument("[name]", "who or what it is for", "")
+    .action(async (name: string, { file }: FileOption) => {
+      const made = await createKey(file, name, new Date());
+      console.error(`key ${made.entry.id} was added to ${file}; it is not shown again:`);
+      console.log(made.key);
+    });
+  onFile(key.command("list"))
+    .description("Lists the keys by id.")
+    .action(async ({ file }: FileOption) => {
+      const rows = (await readKeys(file)).map(({ id, name, createdAt }) => [id, createdAt, name]);
+      if (rows.length === 0) console.log(`${file} holds no keys`);
+      else console.log(formatTable([["ID", "CREATED", "NAME"], ...rows]));
+    });
+  onFile(key.command("revoke"))
+    .description("Removes a key; the ingress refuses it once it has read the file again.")
+    .argument("<id>", "of the key, as `key list` shows it")
+    .action(async (id: string, { file }: FileOption) => {
+      const { name } = await revokeKey(file, id);
+      console.log(`key ${id}${name === "" ? "" : ` (${name})`} is revoked`);
+    });
+}

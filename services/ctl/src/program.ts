@@ -1,0 +1,54 @@
+/** The `millrace` command: one file per group of commands, put together here. */
+
+import { Command, CommanderError } from "commander";
+import { registerBench } from "./bench.ts";
+import { describeFailure, EXIT_USAGE } from "./failure.ts";
+import { registerInfer } from "./infer.ts";
+import { registerKey } from "./key.ts";
+import { registerModel } from "./model.ts";
+import { registerUp } from "./start.ts";
+import { registerStatus } from "./status.ts";
+
+const VERSION = "0.1.0";
+
+const ENVIRONMENT = `
+Environment (what is not set is taken from the cluster of \`millrace up\`, if one is running):
+  MILLRACE_URL             address of the ingress (http://127.0.0.1:8080)
+  MILLRACE_API_KEY         API key for it
+  MILLRACE_API_KEY_FILE    file with the API key, which ps and core dumps don't show
+  MILLRACE_NATS_URL        NATS servers, with commas between them (nats://127.0.0.1:4222)
+  MILLRACE_NATS_SEED_FILE  seed of the NATS user \`admin\` (.millrace/credentials/admin.nk)
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.`;
+
+export function buildProgram(): Command {
+  const program = new Command("millrace")
+    .description("An elastic inference cluster for ONNX models over NATS.")
+    .version(VERSION)
+    .helpCommand(false)
+    .showHelpAfterError("(--help shows the options)")
+    // Inherited by the commands below, so it stands first.
+    .exitOverride()
+    .addHelpText("after", ENVIRONMENT);
+  registerUp(program);
+  registerStatus(program);
+  registerInfer(program);
+  registerModel(program);
+  registerKey(program);
+  registerBench(program);
+  return program;
+}
+
+/** @returns the exit code; what was wrong is on standard error by then. */
+export async function runProgram(words: readonly string[]): Promise<number> {
+  try {
+    await buildProgram().parseAsync(words, { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    // Commander has said what is wrong. Help that was asked for is no failure.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    const { lines, exitCode } = describeFailure(error);
+    console.error(lines);
+    return exitCode;
+  }
+}

@@ -1,0 +1,82 @@
+/** `millrace model push`: a file becomes a version that answers. Nothing is written before all of it
+ * was found sound. */
+
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { inspectModel } from "@millrace/engine";
+import { decodeJson, type Fault, type ModelRecord, modelRef } from "@millrace/protocol";
+import { formatBytes, ok, type Result } from "@millrace/std";
+import {
+  activate,
+  addVersion,
+  checkProvenance,
+  digestOf,
+  findSame,
+  type ModelDraft,
+  type Store,
+} from "@millrace/store";
+import { type Declaration, declarationSchema, makeDraft } from "./declaration.ts";
+import { CommandError, valueOf } from "./failure.ts";
+
+const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
+
+export type Report = (line: string) => void;
+
+export interface Pushed {
+  readonly ref: string;
+  /** `same`: these bytes with this description were there already, and nothing was written. */
+  readonly outcome: "first" | "updated" | "same";
+  readonly record: ModelRecord;
+}
+
+/** A `model.json`, with the path of its file made whole. */
+export async function readDeclaration(path: string): Promise<Declaration> {
+  const declaration = decodeJson(declarationSchema, await readFile(path));
+  if (!declaration.ok)
+    throw new CommandError(`${path}: ${declaration.error.message}`, "correct it");
+  const { file } = declaration.value;
+  return file === undefined
+    ? declaration.value
+    : { ...declaration.value, file: resolve(dirname(path), file) };
+}
+
+/** @throws CommandError; the registry and the blobs are as before then, or a blob is unused. */
+export async function pushModel(
+  store: Store,
+  declaration: Declaration & { readonly file: string },
+  report: Report,
+): Promise<Pushed> {
+  valueOf(checkProvenance(declaration.provenance));
+  const bytes = new Uint8Array(await readFile(declaration.file));
+  report(`reading the signature of ${declaration.file} (${formatBytes(bytes.length)})`);
+  const signature = valueOf(await inspectModel(bytes, INSPECT_LIMITS));
+  const digest = await digestOf(bytes);
+  const createdAt = new Date().toISOString();
+  const draft = valueOf(
+    makeDraft(declaration, signature, { digest, bytes: bytes.length, createdAt }),
+  );
+  const before = valueOf(await store.registry.get(draft.name));
+  const same = before === undefined ? undefined : findSame(before, draft);
+  if (before !== undefined && same !== undefined) {
+    return { ref: modelRef(draft.name, same.version), outcome: "same", record: before };
+  }
+  report(`storing blob ${digest}`);
+  valueOf(await store.blobs.put(bytes));
+  const record = valueOf(await register(store, draft));
+  const ref = modelRef(record.name, record.active);
+  return { ref, outcome: before === undefined ? "first" : "updated", record };
+}
+
+/** Adds the version and makes it the one that answers, in one write. */
+async function register(store: Store, draft: ModelDraft): Promise<Result<ModelRecord, Fault>> {
+  let written: ModelRecord | undefined;
+  const updated = await store.registry.update(draft.name, (record) => {
+    const added = addVersion(record, draft);
+    if (!added.ok) return added;
+    const active = activate(added.value, added.value.latest ?? added.value.active);
+    if (active.ok) written = active.value;
+    return active;
+  });
+  if (!updated.ok) return updated;
+  return ok(written as ModelRecord);
+}

@@ -1,0 +1,51 @@
+/** The command line of `millrace up`. */
+
+import { type Command, InvalidArgumentError } from "commander";
+import type { UpOptions } from "./up/options.ts";
+
+const HELP = `
+It ends everything that it started on Ctrl-C, after the requests that it has accepted. Data is kept
+in .millrace: models, keys, credentials and logs.`;
+
+export function registerUp(program: Command): void {
+  program
+    .command("up")
+    .summary("run a whole cluster on this machine until Ctrl-C")
+    .description(
+      "Starts NATS, an ingress, two schedulers, a gpu-worker and a cpu-worker, loads the example " +
+        "models, asks each for a prediction, and shows the cluster.",
+    )
+    .option("--servers <urls>", "use a NATS that is running: nats://host:port, with commas")
+    .option("--credentials <directory>", "the folder with the seeds of its users, for --servers")
+    .option(
+      "--port <port>",
+      "of the ingress; the next free one if it is busy (default: 8080)",
+      port,
+    )
+    .option("--schedulers <count>", "(default: 2)", count(1))
+    .option("--gpu-workers <count>", "(default: 1)", count(0))
+    .option("--cpu-workers <count>", "(default: 1)", count(0))
+    .option("--device-memory <size>", "of an emulated device, such as 512MiB (default: 2GiB)")
+    .option("--directory <path>", "where data is kept (default: .millrace of the repository)")
+    .addHelpText("after", HELP)
+    .action(async (options: UpOptions) => {
+      // The other commands start faster without it.
+      const { runUp } = await import("./up/up.ts");
+      await runUp(options);
+    });
+}
+
+const COUNT_MAX = 64;
+
+const count =
+  (least: number) =>
+  (text: string): number =>
+    whole(text, least, COUNT_MAX);
+
+const port = (text: string): number => whole(text, 1, 65_535);
+
+function whole(text: string, least: number, most: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
+}

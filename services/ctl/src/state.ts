@@ -1,0 +1,58 @@
+/**
+ * What `millrace up` leaves for the other commands while it runs: `.millrace/state.json`. The
+ * environment comes first, so that the same commands reach a cluster elsewhere.
+ */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as v from "valibot";
+import { decodeJson } from "@millrace/protocol";
+
+/** Everything that a cluster in this checkout keeps on disk. */
+export const DATA_DIRECTORY = fileURLToPath(new URL("../../../.millrace", import.meta.url));
+
+const stateSchema = v.object({
+  /** Of the ingress: `http://127.0.0.1:8080`. */
+  url: v.string(),
+  /** File with an API key for it; absent where anonymous access was asked for. */
+  keyFile: v.optional(v.string()),
+  natsUrl: v.string(),
+  /** The seed of the NATS user `admin`; absent where the servers ask for none. */
+  seedFile: v.optional(v.string()),
+  /** Of the process that runs the cluster. */
+  pid: v.number(),
+});
+export type ClusterState = v.InferOutput<typeof stateSchema>;
+
+export const stateFile = (directory = DATA_DIRECTORY): string => join(directory, "state.json");
+
+/** Undefined where nothing runs: no file, a damaged one, or the process that wrote it is gone. */
+export function readState(directory = DATA_DIRECTORY): ClusterState | undefined {
+  let text: string;
+  try {
+    text = readFileSync(stateFile(directory), "utf8");
+  } catch {
+    return undefined;
+  }
+  const state = decodeJson(stateSchema, text);
+  return state.ok && isAlive(state.value.pid) ? state.value : undefined;
+}
+
+export function writeState(state: ClusterState, directory = DATA_DIRECTORY): void {
+  mkdirSync(dirname(stateFile(directory)), { recursive: true });
+  writeFileSync(stateFile(directory), `${JSON.stringify(state, undefined, 2)}\n`, { mode: 0o600 });
+}
+
+export function removeState(directory = DATA_DIRECTORY): void {
+  rmSync(stateFile(directory), { force: true });
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

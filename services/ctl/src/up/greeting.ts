@@ -1,0 +1,41 @@
+/** What a new cluster tells its user: where everything is, and a first request to copy. */
+
+import { relative } from "node:path";
+import type { Member } from "./members.ts";
+import type { Nats } from "./nats.ts";
+
+export interface Greeting {
+  readonly url: string;
+  readonly keyFile: string;
+  /** The key was made just now. */
+  readonly created: boolean;
+  readonly nats: Nats;
+  readonly members: readonly Member[];
+  readonly directory: string;
+  /** A model and a request for it. */
+  readonly sample: { readonly model: string; readonly request: object } | undefined;
+}
+
+/** Lines for the terminal. Paths are relative to where the user is, so that they can be copied. */
+export function greet(greeting: Greeting, from: string = process.cwd()): readonly string[] {
+  const { created, directory, keyFile, members, nats, sample, url } = greeting;
+  const path = (absolute: string): string => relative(from, absolute) || ".";
+  const metrics = members.map(({ env }) => env.MILLRACE_METRICS_PORT).join(", ");
+  const lines = [
+    "",
+    `URL       ${url}`,
+    `API key   in ${path(keyFile)}${created ? ", made just now" : ""}`,
+    `NATS      ${nats.servers}, its users' keys in ${path(nats.credentialsDirectory)}`,
+    `Metrics   http://127.0.0.1:PORT/metrics on ports ${metrics}`,
+    `Logs      in ${path(directory)}/logs`,
+  ];
+  if (sample === undefined) return lines;
+  return [
+    ...lines,
+    "",
+    `curl -s ${url}/v2/models/${sample.model}/infer \\`,
+    `  -H "Authorization: Bearer $(cat ${path(keyFile)})" -H "Content-Type: application/json" \\`,
+    `  -d '${JSON.stringify(sample.request)}'`,
+    "",
+  ];
+}

@@ -1,0 +1,68 @@
+/** What `millrace up` can be told, and the ports that it takes for it. */
+
+import type { MemberPlan } from "./members.ts";
+import { countMembers } from "./members.ts";
+import type { Nats } from "./nats.ts";
+import { nextFreePort } from "./ports.ts";
+
+export interface UpOptions {
+  /** An existing NATS with JetStream: `nats://host:port`, several with commas. */
+  readonly servers?: string;
+  /** The folder of its users' seeds; needed with `servers`. */
+  readonly credentials?: string;
+  /** Of the ingress; the next free one where it is busy. Default 8080. */
+  readonly port?: number;
+  readonly schedulers?: number;
+  readonly gpuWorkers?: number;
+  readonly cpuWorkers?: number;
+  /** Memory of an emulated device, as `2GiB`, the default. */
+  readonly deviceMemory?: string;
+  /** Default `.millrace` of the repository. */
+  readonly directory?: string;
+}
+
+const HOST = "127.0.0.1";
+const HTTP_PORT = 8080;
+/** Where exporters of OpenTelemetry and Prometheus begin. */
+const METRICS_PORT = 9464;
+const DEVICE_MEMORY = "2GiB";
+
+export interface PlanInput {
+  readonly options: UpOptions;
+  readonly nats: Nats;
+  readonly directory: string;
+  readonly keysFile: string;
+  readonly say: (line: string) => void;
+}
+
+/** @throws Error when no port is free. */
+export async function choosePlan(input: PlanInput): Promise<MemberPlan> {
+  const { options, nats, directory, keysFile, say } = input;
+  const counts = {
+    ingress: 1,
+    scheduler: options.schedulers ?? 2,
+    "gpu-worker": options.gpuWorkers ?? 1,
+    "cpu-worker": options.cpuWorkers ?? 1,
+  };
+  const wanted = options.port ?? HTTP_PORT;
+  const httpPort = await nextFreePort(wanted, HOST);
+  if (httpPort !== wanted) say(`port ${wanted} is busy, taking ${httpPort}`);
+  const taken = new Set([httpPort]);
+  const metricsPorts: number[] = [];
+  for (let left = countMembers(counts); left > 0; left--) {
+    const port = await nextFreePort((metricsPorts.at(-1) ?? METRICS_PORT - 1) + 1, HOST, taken);
+    metricsPorts.push(port);
+  }
+  return {
+    counts,
+    servers: nats.servers,
+    credentialsDirectory: nats.credentialsDirectory,
+    directory,
+    keysFile,
+    httpHost: HOST,
+    httpPort,
+    metricsPorts,
+    deviceMemory: options.deviceMemory ?? DEVICE_MEMORY,
+    logLevel: "info",
+  };
+}

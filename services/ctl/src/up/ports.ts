@@ -1,0 +1,34 @@
+/** Free ports on loopback: the one that people expect, or the next one up. */
+
+import { once } from "node:events";
+import { createServer } from "node:net";
+
+const PORTS_TRIED_MAX = 100;
+
+/**
+ * The first port from `from` on that nobody listens on and that is not in `taken`.
+ * @throws Error when a hundred in a row are busy.
+ */
+export async function nextFreePort(
+  from: number,
+  host: string,
+  taken: ReadonlySet<number> = new Set(),
+): Promise<number> {
+  for (let port = from; port < from + PORTS_TRIED_MAX && port < 65_536; port++) {
+    if (!taken.has(port) && (await isFree(port, host))) return port;
+  }
+  throw new Error(`no free port from ${from} on, ${PORTS_TRIED_MAX} were tried on ${host}`);
+}
+
+async function isFree(port: number, host: string): Promise<boolean> {
+  const server = createServer();
+  try {
+    server.listen({ port, host, exclusive: true });
+    await once(server, "listening");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    server.close();
+  }
+}

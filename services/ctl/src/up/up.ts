@@ -1,0 +1,109 @@
+/**
+ * `millrace up`: a whole cluster on this machine, one process per member, until Ctrl-C. Everything
+ * it starts ends with it, in the order that lets accepted requests be answered.
+ */
+
+import { mkdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { inboxPrefix, seedFileOf } from "@millrace/broker";
+import { type Bus, connectBus } from "@millrace/bus";
+import { openStore } from "@millrace/store";
+import { CommandError } from "../failure.ts";
+import { DATA_DIRECTORY, readState, removeState, writeState } from "../state.ts";
+import { Ending } from "./ending.ts";
+import { introduceExamples } from "./examples.ts";
+import { ensureFirstKey } from "./first-key.ts";
+import { greet } from "./greeting.ts";
+import { watchCluster } from "./live.ts";
+import { fileLog, LogFile } from "./log-file.ts";
+import { planMembers } from "./members.ts";
+import { type Nats, openNats } from "./nats.ts";
+import { choosePlan, type UpOptions } from "./options.ts";
+import { Processes } from "./processes.ts";
+import { awaitReady } from "./ready.ts";
+import { Screen } from "./screen.ts";
+
+/**
+ * Runs until Ctrl-C, SIGTERM or SIGHUP, then drains, and resolves when all is gone.
+ * @throws CommandError when the cluster cannot be started; what was started is ended first.
+ */
+export async function runUp(options: UpOptions = {}): Promise<void> {
+  const screen = new Screen(process.stdout);
+  let processes: Processes | undefined;
+  using ending = new Ending({
+    began: () => {
+      screen.release();
+      screen.say("Draining. Ctrl-C again ends everything at once.");
+    },
+    hurried: () => void processes?.kill(),
+  });
+  try {
+    await serve(options, screen, ending.signal, (started) => (processes = started));
+  } catch (error) {
+    // Whatever an ended wait or a closed connection says on the way out is no failure.
+    if (!ending.signal.aborted) throw error;
+  }
+  screen.say("Everything that was started has ended.");
+}
+
+async function serve(
+  options: UpOptions,
+  screen: Screen,
+  signal: AbortSignal,
+  onStarted: (processes: Processes) => void,
+): Promise<void> {
+  const directory = resolve(options.directory ?? DATA_DIRECTORY);
+  const logDirectory = join(directory, "logs");
+  const say = (line: string): void => screen.say(line);
+  refuseSecond(directory);
+  await mkdir(logDirectory, { recursive: true });
+  // Ended in reverse: the members before the connection, and NATS last.
+  await using resources = new AsyncDisposableStack();
+
+  const { servers, credentials } = options;
+  const nats = resources.use(await openNats({ servers, credentials, directory, say, signal }));
+  const log = resources.use(new LogFile(join(logDirectory, "up.log")));
+  const bus = resources.use(await connectAsAdmin(nats, log, signal));
+  const store = await openStore(bus.connection, { create: true, replicas: 1 });
+
+  const keyFile = join(directory, "api-key");
+  const keysFile = join(directory, "api-keys.jsonl");
+  const { key, created } = await ensureFirstKey(keyFile, keysFile);
+  const plan = await choosePlan({ options, nats, directory, keysFile, say });
+  const members = planMembers(plan);
+  const processes = resources.use(new Processes({ members, logDirectory, say }));
+  onStarted(processes);
+  const url = `http://${plan.httpHost}:${plan.httpPort}`;
+  const seedFile = seedFileOf(nats.credentialsDirectory, "admin");
+  writeState({ url, keyFile, natsUrl: nats.servers, seedFile, pid: process.pid }, directory);
+  resources.defer(() => removeState(directory));
+
+  const ids = members.filter(({ role }) => role !== "ingress").map(({ id }) => id);
+  await awaitReady({ bus, ids, urls: [url], check: () => processes.check(), say, signal });
+  say(`${members.length} processes are running: ${members.map(({ id }) => id).join(", ")}`);
+  const sample = await introduceExamples({ store, ingress: { url, key }, say, signal });
+  greet({ url, keyFile, created, nats, members, directory, sample }).forEach(say);
+  await watchCluster({ bus, screen, signal });
+}
+
+/** Two on one folder would share a store, and each would take the other's members for its own. */
+function refuseSecond(directory: string): void {
+  const state = readState(directory);
+  if (state === undefined) return;
+  throw new CommandError(
+    `a cluster is running here already, at ${state.url} (process ${state.pid})`,
+    "use it, or end it first with Ctrl-C",
+  );
+}
+
+async function connectAsAdmin(nats: Nats, log: LogFile, signal: AbortSignal): Promise<Bus> {
+  const seed = await readFile(seedFileOf(nats.credentialsDirectory, "admin"), "ascii");
+  return connectBus({
+    servers: nats.servers.split(","),
+    name: `up-${process.pid}`,
+    seed: seed.trim(),
+    inboxPrefix: inboxPrefix("admin"),
+    log: fileLog(log),
+    signal,
+  });
+}

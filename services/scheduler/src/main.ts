@@ -1,0 +1,116 @@
+/** Starts a scheduler: the core, the bus, the registry, and the drain. */
+
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connectBus, serveMicro } from "@millrace/bus";
+import { subjects } from "@millrace/protocol";
+import {
+  createLogger,
+  createMetrics,
+  createPump,
+  type Metrics,
+  nowUs,
+  readConfig,
+  runService,
+  serveMetrics,
+} from "@millrace/runtime";
+import { SchedulerCore, type SchedulerEvent } from "@millrace/scheduling";
+import { openStore } from "@millrace/store";
+import { fields, type SchedulerConfig } from "./config.ts";
+import { openMailbox } from "./mailbox.ts";
+import { Performer } from "./performer.ts";
+
+const VERSION = "0.1.0";
+const DRAIN_LOOK_MS = 20;
+
+await runService(async ({ signal }) => run(readConfig(fields, process.env), signal));
+
+async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> {
+  const { id } = config;
+  const log = createLogger({ role: "scheduler", id, level: config.logLevel });
+  const metrics = createMetrics({ role: "scheduler", id });
+  await using opened = new AsyncDisposableStack();
+  const bus = opened.use(
+    await connectBus({
+      servers: config.natsServers,
+      name: id,
+      seed: config.natsSeed,
+      inboxPrefix: "_INBOX_scheduler",
+      log,
+      signal,
+    }),
+  );
+  const core = new SchedulerCore({
+    id,
+    incarnation: randomInt(2 ** 32),
+    queueTicketsMax: config.queueTicketsMax,
+  });
+  showFigures(metrics, core);
+  const performer = new Performer({ id, bus, log, metrics });
+  const perform = performer.perform.bind(performer);
+  const pump = createPump<SchedulerEvent, ReturnType<typeof core.step>[number]>({
+    core,
+    perform,
+    nowUs,
+  });
+  const mailbox = openMailbox({ id, bus, log, post: pump.post.bind(pump) });
+  opened.use(
+    await serveMetrics({
+      registry: metrics.registry,
+      health: () => ({ ok: bus.connected, detail: { connected: bus.connected, ...core.figures } }),
+      host: config.metricsHost,
+      port: config.metricsPort,
+    }),
+  );
+  serveMicro(bus, {
+    name: "scheduler",
+    version: VERSION,
+    description: "Queues requests, forms batches, places them and decides what devices hold",
+    metadata: { id },
+    endpoints: [
+      {
+        name: "ticket",
+        subject: subjects.ticket(id),
+        stats: () => ({
+          requests: performer.requests + performer.refused,
+          errors: performer.refused,
+          processingUs: 0,
+          lastError: performer.lastError,
+          data: { ...core.figures, batchRowsMean: meanBatchRows(core) },
+        }),
+      },
+    ],
+  });
+  const { registry } = await openStore(bus.connection, { create: false, replicas: 1 });
+  opened.use(
+    await registry.watch({
+      changed: (record) => pump.post({ type: "modelChanged", record }),
+      removed: (name) => pump.post({ type: "modelRemoved", name }),
+      problem: (problem) => log.warn(problem, "registry"),
+    }),
+  );
+  log.info({ servers: config.natsServers }, "ready");
+  if (!signal.aborted) await once(signal, "abort");
+  pump.post({ type: "drainBegan" });
+  const endsUs = nowUs() + config.drainMs * 1000;
+  while (!core.drained && nowUs() < endsUs) await sleep(DRAIN_LOOK_MS);
+  await mailbox.closed();
+  pump.stop();
+}
+
+function showFigures(metrics: Metrics, core: SchedulerCore): void {
+  const queued = metrics.gauge({
+    name: "millrace_scheduler_queued_requests",
+    help: "Requests that wait for a device",
+    collect: () => queued.labels({}).set(core.figures.queuedTickets),
+  });
+  const workers = metrics.gauge({
+    name: "millrace_scheduler_workers",
+    help: "Workers that take work",
+    collect: () => workers.labels({}).set(core.figures.workers),
+  });
+}
+
+const meanBatchRows = (core: SchedulerCore): number =>
+  core.figures.batchesSent === 0 ? 0 : core.figures.rowsSent / core.figures.batchesSent;

@@ -1,0 +1,332 @@
+/**
+ * A real cluster for tests and the benchmark: a broker and every service as a process of its own, on
+ * loopback and free ports, with its files in a folder that goes when it is disposed.
+ */
+
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Broker, inboxPrefix, startBroker } from "@millrace/broker";
+import { type Bus, connectBus } from "@millrace/bus";
+import { inspectModel } from "@millrace/engine";
+import { supervise, type Supervised } from "@millrace/fleet";
+import type { ModelSpec } from "@millrace/protocol";
+import { type Log, present, type Result } from "@millrace/std";
+import { activate, addVersion, digestOf, openStore, setLoaded, type Store } from "@millrace/store";
+import { ROOT } from "./workspace.ts";
+
+export const ROLES = ["scheduler", "ingress", "gpu-worker", "cpu-worker"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A model to push: its file, and what the file does not say. */
+export interface ClusterModel extends Pick<ModelSpec, "name"> {
+  readonly file: Uint8Array;
+  /** Default: what reading the file suggests. */
+  readonly maxBatch?: number;
+  readonly padding?: ModelSpec["padding"];
+}
+
+export interface ClusterOptions {
+  /** How many of each; by default one ingress, two schedulers, one gpu-worker, one cpu-worker. */
+  readonly counts?: Partial<Readonly<Record<Role, number>>>;
+  /** Variables for every process of a role, over the cluster's own. */
+  readonly env?: Partial<Readonly<Record<Role, Readonly<Record<string, string>>>>>;
+  readonly models?: readonly ClusterModel[];
+  readonly logLevel?: string;
+}
+
+/** As `services/ctl` starts them: tensors live outside the heap, and count for the collector. */
+const NODE_FLAGS = ["--external-memory-accounted-in-global-limit"];
+const COUNTS = { scheduler: 2, ingress: 1, "gpu-worker": 1, "cpu-worker": 1 };
+const READY_MS_MAX = 60_000;
+const POLL_MS = 25;
+const LINES_MAX = 200;
+const STOP_GRACE_MS = 10_000;
+const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
+
+interface Member {
+  readonly child: Supervised;
+  readonly lines: string[];
+}
+
+/** Starts everything, pushes the models, and resolves when the ingress serves them. */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const directory = await mkdtemp(join(tmpdir(), "millrace-"));
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+  const broker = stack.use(await startBroker({ directory: join(directory, "nats") }));
+  const bus = stack.use(
+    await connectBus({
+      servers: [broker.url],
+      name: `admin-${process.pid}`,
+      seed: broker.seed("admin"),
+      inboxPrefix: inboxPrefix("admin"),
+      log: silent,
+    }),
+  );
+  const store = await openStore(bus.connection, { create: true, replicas: 1 });
+  const cluster = stack.use(await Cluster.start({ ...options, directory, broker, bus, store }));
+  for (const model of options.models ?? []) await cluster.push(model);
+  await cluster.ready();
+  for (const model of options.models ?? []) await cluster.modelReady(model.name);
+  cluster.own(stack.move());
+  return cluster;
+}
+
+interface Launch extends ClusterOptions {
+  readonly directory: string;
+  readonly broker: Broker;
+  readonly bus: Bus;
+  readonly store: Store;
+}
+
+export class Cluster implements AsyncDisposable {
+  readonly broker: Broker;
+  /** As `admin`. */
+  readonly bus: Bus;
+  readonly store: Store;
+  readonly key: string;
+  readonly host = "127.0.0.1";
+  /** Of the ingresses, in the order of their ids. */
+  readonly ports: readonly number[];
+  readonly #members: ReadonlyMap<string, Member>;
+  #owned: AsyncDisposable | undefined;
+
+  private constructor(
+    launch: Launch,
+    key: string,
+    ports: readonly number[],
+    members: ReadonlyMap<string, Member>,
+  ) {
+    this.broker = launch.broker;
+    this.bus = launch.bus;
+    this.store = launch.store;
+    this.key = key;
+    this.ports = ports;
+    this.#members = members;
+  }
+
+  static async start(launch: Launch): Promise<Cluster> {
+    const counts = { ...COUNTS, ...launch.counts };
+    const ports = await freePorts(counts.ingress);
+    const keysFile = join(launch.directory, "keys.jsonl");
+    const key = await createKey(keysFile);
+    const members = new Map<string, Member>();
+    for (const role of ROLES) {
+      for (let at = 0; at < counts[role]; at++) {
+        const id = `${role}-${at + 1}`;
+        const env = {
+          MILLRACE_ID: id,
+          MILLRACE_NATS_URL: launch.broker.url,
+          MILLRACE_NATS_SEED_FILE: launch.broker.seedFile(role),
+          MILLRACE_LOG_LEVEL: launch.logLevel ?? "warn",
+          MILLRACE_METRICS_PORT: "0",
+          MILLRACE_HTTP_PORT: String(ports[at] ?? 0),
+          MILLRACE_API_KEYS_FILE: keysFile,
+          MILLRACE_CACHE_DIR: join(launch.directory, "cache"),
+          MILLRACE_DEVICE_MEMORY: "1GiB",
+          ...launch.env?.[role],
+        };
+        members.set(id, startMember(id, role, env));
+      }
+    }
+    return new Cluster(launch, key, ports, members);
+  }
+
+  get port(): number {
+    return this.ports[0] ?? 0;
+  }
+
+  get url(): string {
+    return `http://${this.host}:${this.port}`;
+  }
+
+  get ids(): readonly string[] {
+    return [...this.#members.keys()];
+  }
+
+  /** Undefined between two runs of the process. */
+  pid(id: string): number | undefined {
+    return this.#member(id).child.pid;
+  }
+
+  /** How often it was started again. */
+  restarts(id: string): number {
+    return this.#member(id).child.restarts;
+  }
+
+  /** The last lines of its log. */
+  lines(id: string): readonly string[] {
+    return this.#member(id).lines;
+  }
+
+  /** Sends a signal; a process that ends of it is started again. */
+  kill(id: string, signal: NodeJS.Signals = "SIGKILL"): boolean {
+    return this.#member(id).child.kill(signal);
+  }
+
+  /** Ends the process for good, in good order. */
+  async stop(id: string): Promise<void> {
+    await this.#member(id).child.stop(STOP_GRACE_MS);
+  }
+
+  /** A request to the first ingress with the cluster's key. */
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (!headers.has("Authorization")) headers.set("Authorization", `Bearer ${this.key}`);
+    return fetch(`${this.url}${path}`, { ...init, headers });
+  }
+
+  /** Adds the model's file as its next version, which answers from then on. */
+  async push(model: ClusterModel): Promise<ModelSpec> {
+    const signature = mustSucceed(await inspectModel(model.file, INSPECT_LIMITS));
+    mustSucceed(await this.store.blobs.put(model.file));
+    const draft = {
+      name: model.name,
+      digest: await digestOf(model.file),
+      bytes: model.file.length,
+      inputs: [...signature.inputs],
+      outputs: [...signature.outputs],
+      maxBatch: model.maxBatch ?? signature.maxBatch,
+      ...(model.padding === undefined ? {} : { padding: model.padding }),
+      provenance: { source: "test", upstreamName: model.name, licence: "Apache-2.0" },
+      createdAt: new Date().toISOString(),
+    };
+    const record = mustSucceed(
+      await this.store.registry.update(model.name, (before) => {
+        const added = addVersion(before, draft);
+        if (!added.ok) return added;
+        return activate(added.value, added.value.latest ?? added.value.active);
+      }),
+    );
+    const { active, versions } = present(record, model.name);
+    return present(versions[active], `version ${active}`);
+  }
+
+  async setLoaded(name: string, loaded: boolean): Promise<void> {
+    mustSucceed(
+      await this.store.registry.update(name, (record) =>
+        setLoaded(present(record, name), loaded),
+      ),
+    );
+  }
+
+  /** Resolves when every ingress answers. */
+  async ready(): Promise<void> {
+    for (const port of this.ports) {
+      const url = `http://${this.host}:${port}/v2/health/live`;
+      await this.until(`an answer of ${url}`, async () => (await fetch(url)).ok);
+    }
+  }
+
+  /** Resolves when the model is ready to answer, or no longer is. */
+  async modelReady(name: string, ready = true): Promise<void> {
+    await this.until(`${name} to be ${ready ? "ready" : "unloaded"}`, async () => {
+      const response = await this.fetch(`/v2/models/${name}/ready`);
+      return response.ok === ready;
+    });
+  }
+
+  /** @throws Error with the processes' last words when the condition is not met in time. */
+  async until(
+    what: string,
+    condition: () => boolean | Promise<boolean>,
+    msMax: number = READY_MS_MAX,
+  ): Promise<void> {
+    const lastAtMs = performance.now() + msMax;
+    for (;;) {
+      this.#check();
+      if (await Promise.resolve(condition()).catch(() => false)) return;
+      if (performance.now() > lastAtMs) throw this.#failure(`waited ${msMax} ms for ${what}`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** What was opened before the processes is closed after them. */
+  own(resources: AsyncDisposable): void {
+    this.#owned = resources;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const owned = this.#owned;
+    this.#owned = undefined;
+    if (owned !== undefined) return owned[Symbol.asyncDispose]();
+    await Promise.all([...this.#members.values()].map(({ child }) => child.stop(STOP_GRACE_MS)));
+  }
+
+  #member(id: string): Member {
+    const member = this.#members.get(id);
+    if (member === undefined) throw new Error(`no ${id} among ${this.ids.join(", ")}`);
+    return member;
+  }
+
+  /** A process that will never run is not waited for. */
+  #check(): void {
+    for (const [id, { child }] of this.#members) {
+      if (child.end !== undefined && child.end.reason !== "stopped") {
+        throw this.#failure(`${id} ${child.end.reason}: ${child.end.detail}`);
+      }
+    }
+  }
+
+  #failure(reason: string): Error {
+    const words = [...this.#members].flatMap(([id, { lines }]) =>
+      lines.slice(-10).map((line) => `  ${id}: ${line}`),
+    );
+    return new Error([reason, ...words].join("\n"));
+  }
+}
+
+function startMember(id: string, role: Role, env: Readonly<Record<string, string>>): Member {
+  const lines: string[] = [];
+  const child = supervise({
+    name: id,
+    command: process.execPath,
+    args: [...NODE_FLAGS, join(ROOT, "services", role, "src", "main.ts")],
+    env: { ...process.env, ...env },
+    onLine: (line) => {
+      lines.push(line);
+      if (lines.length > LINES_MAX) lines.shift();
+    },
+  });
+  return { child, lines };
+}
+
+/** Ports that were free a moment ago, all different. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
+  const ports: number[] = [];
+  for (const server of servers) {
+    if (!server.listening) await once(server, "listening");
+    ports.push((server.address() as AddressInfo).port);
+  }
+  for (const server of servers) server.close();
+  return ports;
+}
+
+/** One key, in the form in which `millrace key` writes them. */
+async function createKey(path: string): Promise<string> {
+  const id = randomBytes(4).toString("hex");
+  const key = `mr_${id}_${randomBytes(32).toString("base64url")}`;
+  const hash = createHash("sha256").update(key).digest("hex");
+  const entry = { id, hash, name: "test", createdAt: new Date().toISOString() };
+  await writeFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+  return key;
+}
+
+const silent: Log = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (_fields, message) => console.error(message),
+};
+
+/** @throws Error with the fault of a result that should have been good. */
+function mustSucceed<T>(result: Result<T, { readonly code: string; readonly message: string }>): T {
+  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
+  return result.value;
+}
