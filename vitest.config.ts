@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     projects: [
       project("unit", ["{libs,services}/*/test/**/*.test.ts"], 20_000),
-      project("repository", ["test/{layers,tidy,bench}/**/*.test.ts"], 30_000),
+      project("repository", ["test/{layers,tidy,bench,docs}/**/*.test.ts"], 30_000),
       project("sim", ["test/sim/**/*.test.ts"], 120_000),
       project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
     ],

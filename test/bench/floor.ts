@@ -14,7 +14,7 @@ import { supervise } from "@millrace/fleet";
 import { INLINE_BODY_BYTES_MAX } from "@millrace/protocol";
 import { connect } from "@nats-io/transport-node";
 import { type Child, startChild } from "./child.ts";
-import type { BenchModel } from "./models.ts";
+import { type BenchModel, widthOf } from "./models.ts";
 
 export interface Floor extends AsyncDisposable {
   readonly port: number;
@@ -37,7 +37,7 @@ export async function startFloor(options: FloorOptions): Promise<Floor> {
     const url = await startPlainBroker(stack, directory);
     const file = join(directory, `${model.name}.onnx`);
     await writeFile(file, model.file);
-    const shape = [file, String(model.width), String(model.maxBatch), String(threads)];
+    const shape = [file, String(widthOf(model)), String(model.maxBatch), String(threads)];
     const children = [
       startChild("floor worker", here("worker"), [url, ...shape]),
       startChild("floor relay", here("relay"), [url]),

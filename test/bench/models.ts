@@ -6,16 +6,23 @@ export interface BenchModel {
   readonly name: string;
   readonly file: Uint8Array;
   readonly input: string;
-  /** Floats in a row of input. */
-  readonly width: number;
+  /** Shape of one row of input, without the batch. */
+  readonly dims: readonly number[];
   readonly maxBatch: number;
 }
 
+/** Floats in one row of input. */
+export const widthOf = (model: BenchModel): number =>
+  model.dims.reduce((product, dim) => product * dim, 1);
+
 const FLOAT = 1;
 
-export function tinyModel(): BenchModel {
+function tinyModel(): BenchModel {
   const width = 64;
-  const weights = Float32Array.from({ length: width * width }, (_, at) => ((at * 7) % 13) / 50 - 0.1);
+  const weights = Float32Array.from(
+    { length: width * width },
+    (_, at) => ((at * 7) % 13) / 50 - 0.1,
+  );
   const file = encodeModel(
     model({
       name: "tiny",
@@ -25,10 +32,10 @@ export function tinyModel(): BenchModel {
       output: [valueInfo("y", FLOAT, ["batch", width])],
     }),
   );
-  return { name: "tiny", file, input: "x", width, maxBatch: 64 };
+  return { name: "tiny", file, input: "x", dims: [width], maxBatch: 64 };
 }
 
-export function largeModel(): BenchModel {
+function largeModel(): BenchModel {
   const width = 150_000;
   const file = encodeModel(
     model({
@@ -39,5 +46,7 @@ export function largeModel(): BenchModel {
       output: [valueInfo("y", FLOAT, ["batch", 1])],
     }),
   );
-  return { name: "large", file, input: "x", width, maxBatch: 8 };
+  return { name: "large", file, input: "x", dims: [width], maxBatch: 8 };
 }
+
+export const benchModels = (): readonly BenchModel[] => [tinyModel(), largeModel()];

@@ -1,6 +1,7 @@
 /**
  * The scheduling core alone: tickets in, assignments out, on virtual time at a steady offered rate.
- * What is timed is every call into the core; the fleet around it is not.
+ * What is timed is every call into the core; the fleet around it is not, nor are the moments in which
+ * other processes had this one's core.
  */
 
 import { type Ticket, TRACE_BYTES } from "@millrace/protocol";
@@ -107,12 +108,26 @@ export function measureScheduling(options: SchedulingOptions): SchedulingFigures
   while (nowUs < options.warmUs) advance();
   workMs = beatMs = beats = refused = 0;
   const before = seq;
+  const share = coreShare();
   while (seq - before < options.tickets) advance();
   const tickets = seq - before;
+  const had = share();
+  workMs *= had;
+  beatMs *= had;
   return {
     ticketsPerSecond: (1000 * tickets) / (workMs + beatMs),
     usPerTicket: (1000 * workMs) / tickets,
     usPerHeartbeat: beats === 0 ? 0 : (1000 * beatMs) / beats,
     refused,
+  };
+}
+
+/** Begins to watch which share of the time from now on this thread has a core to itself. */
+function coreShare(): () => number {
+  const fromMs = performance.now();
+  const from = process.threadCpuUsage();
+  return () => {
+    const { user, system } = process.threadCpuUsage(from);
+    return Math.min(1, (user + system) / 1000 / (performance.now() - fromMs));
   };
 }

@@ -209,9 +209,7 @@ export class Cluster implements AsyncDisposable {
 
   async setLoaded(name: string, loaded: boolean): Promise<void> {
     mustSucceed(
-      await this.store.registry.update(name, (record) =>
-        setLoaded(present(record, name), loaded),
-      ),
+      await this.store.registry.update(name, (record) => setLoaded(present(record, name), loaded)),
     );
   }
 

@@ -1,7 +1,7 @@
 /**
- * Who may use which subject, as data: the server's configuration, the table in the documentation and
- * the test over every user and subject all come from here (I9). Everything that is not granted is
- * denied, and nobody is let in without a key.
+ * Who may use which subject, as data: the server's configuration and the table in the documentation
+ * come from here, and a test tries every user on every subject (I9). Everything that is not granted
+ * is denied, and nobody is let in without a key.
  */
 
 import {

@@ -1,7 +1,6 @@
 /**
  * The ways to get a nats-server onto a machine that has none, in the order in which they are tried.
- * Each leaves one executable `nats-server` in the folder it is given, and nothing anywhere else that
- * a package manager would know of.
+ * Each leaves one executable `nats-server` in the folder it is given, and installs nothing.
  */
 
 import { execFile } from "node:child_process";
@@ -120,7 +119,7 @@ export function goWay(): Way {
   };
 }
 
-/** A newer suite of the distribution than the machine's own, with a keyring that is already here. */
+/** A newer suite of the distribution than the machine's own; its keyring is here already. */
 const SUITES = {
   debian: {
     uri: "http://deb.debian.org/debian",

@@ -105,6 +105,9 @@ export class WorkerCore {
       case "deviceRead":
         this.#device = event.device;
         return;
+      case "deviceLost":
+        if (this.#phase.name === "ended") return;
+        return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects);
       case "schedulerGone":
         return this.#seen.forget(event.scheduler);
       case "drainBegan":

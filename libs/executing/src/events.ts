@@ -68,6 +68,8 @@ export type WorkerEvent =
   | { readonly type: "unloadEnded"; readonly ref: string; readonly device: Device }
   /** A fresh reading of the device's memory. */
   | { readonly type: "deviceRead"; readonly device: Device }
+  /** Nothing can run any more, and it was not a run that said so. */
+  | { readonly type: "deviceLost"; readonly detail: string }
   /** The scheduler's connection or process is gone; the next one may count from the start. */
   | { readonly type: "schedulerGone"; readonly scheduler: string }
   | { readonly type: "woke" }

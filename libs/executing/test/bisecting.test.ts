@@ -175,6 +175,16 @@ describe("a device that is lost", () => {
     ]);
   });
 
+  test("is lost between two runs as well", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1, { remote: true })]);
+    const lost = rig.tell({ type: "deviceLost", detail: "the engine's thread ended" });
+    expect(verdicts(lost)).toEqual([[1, "WORKER_LOST"]]);
+    expect(lost.effects.at(-1)).toMatchObject({ type: "exit", reason: "poisoned" });
+    expect(rig.tell({ type: "deviceLost", detail: "again" }).effects).toEqual([]);
+  });
+
   test("is noticed when a run does not end", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));

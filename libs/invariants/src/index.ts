@@ -1,1 +1,15 @@
-export {};
+export { checkBounds } from "./bounds.ts";
+export {
+  type Checker,
+  type Handlers,
+  type InvariantId,
+  Observer,
+  type Report,
+  type Violation,
+} from "./checker.ts";
+export { checkDeviceLimits } from "./device-limits.ts";
+export type { Fact, FactType, Outcome } from "./facts.ts";
+export { checkOneAnswer } from "./one-answer.ts";
+export { checkOwnAnswer } from "./own-answer.ts";
+export { checkRecovery } from "./recovery.ts";
+export { checkUrgentFirst } from "./urgent-first.ts";

@@ -249,13 +249,13 @@ describe("residency", () => {
     const commands = ids.map((id, at) => {
       const bench = new Bench({ id });
       const other = {
-        v: 1,
+        v: 1 as const,
         id: ids[1 - at]!,
         incarnation: 1,
         beat: 0,
-        state: "ready",
+        state: "ready" as const,
         loads: [],
-      } as const;
+      };
       bench.step({ type: "schedulerBeat", heartbeat: other });
       bench.hear(beat("gpu-1"));
       bench.know(record("a"));

@@ -1,13 +1,17 @@
 /** One line per request that ended here: failures always, results where `debug` is logged. */
 
 import { traceOf } from "@millrace/protocol";
+import type { Log } from "@millrace/std";
 import type { WorkerEffect } from "@millrace/executing";
 import type { Logger } from "@millrace/runtime";
+
+/** A log that says whether a level is written, so that no line is made in vain. */
+export type LevelledLog = Log & Pick<Logger, "isLevelEnabled">;
 
 const decoder = new TextDecoder();
 
 export function logAnswers(
-  log: Logger,
+  log: LevelledLog,
   { ingress, model, items, frame }: Extract<WorkerEffect, { type: "answer" }>,
 ): void {
   const verbose = log.isLevelEnabled("debug");

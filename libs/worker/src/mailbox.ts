@@ -14,11 +14,11 @@ import {
   subjects,
   SUSPECT_AFTER_US,
 } from "@millrace/protocol";
-import type { Result } from "@millrace/std";
+import type { Log, Result } from "@millrace/std";
 import type { Bus, Subscribed } from "@millrace/bus";
 import type { WorkerEvent } from "@millrace/executing";
 import { Membership } from "@millrace/membership";
-import { type Logger, nowUs } from "@millrace/runtime";
+import { nowUs } from "@millrace/runtime";
 import type { RemoteBodies } from "./remote-bodies.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
 
@@ -27,7 +27,7 @@ export interface MailboxParts {
   readonly bus: Pick<Bus, "subscribe">;
   readonly bodies: RemoteBodies;
   readonly metrics: WorkerMetrics;
-  readonly log: Logger;
+  readonly log: Log;
   readonly post: (event: WorkerEvent) => void;
 }
 

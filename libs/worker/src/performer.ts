@@ -17,9 +17,9 @@ import { formatUs, unreachable } from "@millrace/std";
 import type { Bus } from "@millrace/bus";
 import type { Engine } from "@millrace/engine";
 import type { Loaded, WorkerEffect, WorkerEvent } from "@millrace/executing";
-import { type Logger, nowUs } from "@millrace/runtime";
+import { nowUs } from "@millrace/runtime";
 import type { BlobCache } from "@millrace/store";
-import { logAnswers } from "./answer-log.ts";
+import { type LevelledLog, logAnswers } from "./answer-log.ts";
 import type { AnswerSender } from "./answer-sender.ts";
 import type { RemoteBodies } from "./remote-bodies.ts";
 import type { WorkerMetrics } from "./worker-metrics.ts";
@@ -36,7 +36,7 @@ export interface PerformerParts {
   readonly answers: AnswerSender;
   readonly bodies: RemoteBodies;
   readonly metrics: WorkerMetrics;
-  readonly log: Logger;
+  readonly log: LevelledLog;
   readonly post: (event: WorkerEvent) => void;
   readonly exit: (effect: EffectOf<"exit">) => void;
 }
@@ -89,11 +89,13 @@ export class Performer {
 
   /** The device's memory, from a fresh reading where it answers. */
   async readDevice(): Promise<Device> {
+    const { engine, log, post } = this.#parts;
     try {
-      this.#device = await this.#parts.engine.readDevice();
+      this.#device = await engine.readDevice();
     } catch (error) {
-      this.#parts.log.warn({ err: error }, "the device's memory could not be read");
+      log.warn({ err: error }, "the device's memory could not be read");
     }
+    if (engine.poisoned !== undefined) post({ type: "deviceLost", detail: engine.poisoned });
     return this.#device;
   }
 

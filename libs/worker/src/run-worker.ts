@@ -37,13 +37,12 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
   const log = createLogger({ role, id, level: config.logLevel });
   const metrics = createMetrics({ role, id });
   await using opened = new AsyncDisposableStack();
-  let worker: Worker | undefined;
-  let bus: Bus | undefined;
+  const here: { bus?: Bus; worker?: Worker } = {};
   // Before anything that takes long: a worker that waits for its broker or its device says so.
-  const health = (): Health => healthOf(worker, bus?.connected ?? false);
+  const health = (): Health => healthOf(here);
   const { metricsHost: host, metricsPort: port } = config;
   opened.use(await serveMetrics({ registry: metrics.registry, health, host, port }));
-  bus = await connectBus({
+  const bus = await connectBus({
     servers: config.natsServers,
     name: id,
     seed: config.natsSeed,
@@ -55,20 +54,20 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
     throw error;
   });
   if (bus === undefined) return;
-  opened.use(bus);
+  here.bus = opened.use(bus);
   const { engine } = opened.use(await openDevice(config, log));
-  const started = opened.use(await assemble({ role, config, bus, engine, metrics, log }));
-  worker = started;
+  const worker = opened.use(await assemble({ role, config, bus, engine, metrics, log }));
+  here.worker = worker;
   // It ends with the connection.
   serveMicro(bus, {
     name: role,
     version: VERSION,
     description: "Runs batches of inference requests on one device",
     metadata: { id },
-    endpoints: [{ name: "assign", subject: subjects.assign(id), stats: () => statsOf(started) }],
+    endpoints: [{ name: "assign", subject: subjects.assign(id), stats: () => statsOf(worker) }],
   });
-  opened.use(addAbortListener(signal, () => started.drain()));
-  const { reason, detail } = await started.exited;
+  opened.use(addAbortListener(signal, () => worker.drain()));
+  const { reason, detail } = await worker.exited;
   log.info({ reason, detail }, "ending");
   if (reason === "poisoned") throw new PoisonedDeviceError(detail);
 }
@@ -94,7 +93,8 @@ async function openDevice(
   };
 }
 
-function healthOf(worker: Worker | undefined, connected: boolean): Health {
+function healthOf({ bus, worker }: { readonly bus?: Bus; readonly worker?: Worker }): Health {
+  const connected = bus?.connected ?? false;
   const beat = worker?.condition.beat;
   const detail = { connected, state: beat?.state ?? "starting", device: beat?.device };
   return { ok: connected && beat?.state === "ready", detail };

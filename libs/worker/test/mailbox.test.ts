@@ -3,11 +3,12 @@
 import type { Bus } from "@millrace/bus";
 import type { WorkerEvent } from "@millrace/executing";
 import { encodeJson } from "@millrace/protocol";
-import { createLogger, createMetrics } from "@millrace/runtime";
+import { createMetrics } from "@millrace/runtime";
 import { expect, test } from "vitest";
 import { Mailbox } from "../src/mailbox.ts";
 import { RemoteBodies } from "../src/remote-bodies.ts";
 import { createWorkerMetrics } from "../src/worker-metrics.ts";
+import { silent } from "./stand.ts";
 
 class Rig {
   readonly events: WorkerEvent[] = [];
@@ -28,7 +29,7 @@ class Rig {
       bus,
       bodies: new RemoteBodies({ nowUs: () => 0, arrived: ignore, gone: ignore }),
       metrics: createWorkerMetrics(createMetrics({ role: "gpu-worker", id })),
-      log: createLogger({ role: "gpu-worker", id, level: "error" }),
+      log: silent,
       post: (event) => this.events.push(event),
     });
   }

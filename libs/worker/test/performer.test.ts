@@ -4,7 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Engine, EngineResult } from "@millrace/engine";
 import type { WorkerEffect, WorkerEvent } from "@millrace/executing";
 import { type Device, type Fault, fault, frameKind } from "@millrace/protocol";
-import { createLogger, createMetrics } from "@millrace/runtime";
+import { createMetrics } from "@millrace/runtime";
 import { fail, ok, type Result } from "@millrace/std";
 import { describe, expect, test } from "vitest";
 import { AnswerSender } from "../src/answer-sender.ts";
@@ -12,7 +12,7 @@ import { Performer } from "../src/performer.ts";
 import { RemoteBodies } from "../src/remote-bodies.ts";
 import { createWorkerMetrics } from "../src/worker-metrics.ts";
 import { addModel } from "./models.ts";
-import { item } from "./stand.ts";
+import { item, silent } from "./stand.ts";
 
 const device: Device = {
   class: "cpu",
@@ -28,6 +28,7 @@ const spec = { ...addModel("add", 4, 8).spec, digest: "0".repeat(64) };
 class FakeEngine implements Engine {
   readonly passedOver = [];
   readonly progress = 0;
+  poisoned: string | undefined;
   freeBytes = 50;
   running: () => Promise<EngineResult> = async () => ({ ok: true, outputs: [], computeUs: 1 });
   loading: () => ReturnType<Engine["load"]> = async () => ({ bytes: 10, warmUs: [[1, 5]] });
@@ -70,7 +71,7 @@ class Rig {
         gone: (ingress, { seq, attempt }) => post({ type: "bodyGone", ingress, seq, attempt }),
       }),
       metrics: createWorkerMetrics(createMetrics({ role: "gpu-worker", id })),
-      log: createLogger({ role: "gpu-worker", id, level: "error" }),
+      log: { ...silent, isLevelEnabled: () => false },
       post,
       exit: () => undefined,
     });
@@ -168,6 +169,13 @@ describe("the performer", () => {
     const want = { seq: 1, attempt: 0, bytes: 5 };
     await rig.perform({ type: "fetch", ingress: "ingress-1", wants: [want] });
     expect(rig.events).toEqual([{ type: "bodyGone", ingress: "ingress-1", seq: 1, attempt: 0 }]);
+  });
+
+  test("says that the device is lost as soon as the engine knows", async () => {
+    const rig = new Rig();
+    rig.engine.poisoned = "CUDA error 700";
+    await rig.performer.readDevice();
+    expect(rig.events).toEqual([{ type: "deviceLost", detail: "CUDA error 700" }]);
   });
 
   test("keeps the last figures of a device that does not answer", async () => {

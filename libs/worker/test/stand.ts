@@ -39,7 +39,7 @@ import { openStore } from "@millrace/store";
 import { runWorker, workerFields } from "../src/index.ts";
 import type { TestModel } from "./models.ts";
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
+export const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const WORKER = "gpu-worker-1";
 
 const value = <T>(result: Result<T, unknown>): T => {

@@ -6,10 +6,10 @@ import {
   type Fault,
   fault,
   imageSchema,
-  modelSpecSchema,
   paddingSchema,
   type Padding,
   provenanceSchema,
+  pushOptionsSchema,
   type TensorSpec,
 } from "@millrace/protocol";
 import { fail, ok, type Result } from "@millrace/std";
@@ -17,8 +17,6 @@ import { checkProvenance, type ModelDraft } from "@millrace/store";
 import type { InspectedModel } from "@millrace/engine";
 import { usageError } from "./failure.ts";
 import type { ImageSpec } from "./image.ts";
-
-const { name, labels, text } = modelSpecSchema.entries;
 
 /** Inputs that are not named are those of the signature that have the axis open. */
 const paddingOptionSchema = v.object({
@@ -29,16 +27,14 @@ type PaddingOption = v.InferOutput<typeof paddingOptionSchema>;
 
 /** `model.json`: what a model's file does not say itself. Unknown fields are refused. */
 export const declarationSchema = v.strictObject({
-  name,
+  ...pushOptionsSchema.entries,
   /** The ONNX file, relative to this one. */
-  file: v.optional(v.string()),
+  file: v.optional(v.string(), "model.onnx"),
+  // Checked by itself, so that what is missing is named in the words of the command line.
   provenance: v.partial(provenanceSchema),
   /** Default: what the file allows. */
-  maxBatch: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
+  maxBatch: v.optional(pushOptionsSchema.entries.maxBatch),
   padding: v.optional(paddingOptionSchema),
-  labels,
-  image: v.optional(imageSchema),
-  text,
 });
 export type Declaration = v.InferOutput<typeof declarationSchema>;
 

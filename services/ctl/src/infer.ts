@@ -25,14 +25,14 @@ import { renderAnswer, responseSchema } from "./outputs.ts";
 
 interface InferOptions {
   readonly json?: string;
-  readonly input: readonly string[];
-  readonly dtype: readonly string[];
-  readonly shape: readonly string[];
+  readonly input?: readonly string[];
+  readonly dtype?: readonly string[];
+  readonly shape?: readonly string[];
   readonly image?: string;
   readonly text?: string;
   readonly priority?: Priority;
   readonly timeout: string;
-  readonly raw: boolean;
+  readonly raw?: true;
 }
 
 const METADATA_MS_MAX = 5_000;
@@ -46,7 +46,10 @@ Examples:
   $ echo '{"x": [0.1, 0.2]}' | millrace infer my-model --json -
   $ millrace infer my-model@2 --input x=row.bin --shape x=1,64`;
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
 
 export function registerInfer(program: Command): void {
   program
@@ -60,14 +63,14 @@ export function registerInfer(program: Command): void {
       "--json <file>",
       "a request of the Open Inference Protocol, or plain arrays by input; - for standard input",
     )
-    .option("--input <name=file>", "raw little-endian bytes of one input; repeatable", collect, [])
-    .option("--dtype <name=type>", "datatype of a raw input, if not the model's", collect, [])
-    .option("--shape <name=1,64>", "shape of a raw input, if its size does not say", collect, [])
+    .option("--input <name=file>", "raw little-endian bytes of one input; repeatable", collect)
+    .option("--dtype <name=type>", "datatype of a raw input, if not the model's", collect)
+    .option("--shape <name=1,64>", "shape of a raw input, if its size does not say", collect)
     .option("--image <file.png>", "a PNG, for models that say how they take images")
     .option("--text <text>", "a text, for models that say how they take texts")
     .addOption(new Option("--priority <tier>", "which requests go first").choices(PRIORITIES))
-    .option("--timeout <ms>", "deadline of the request", "10000")
-    .option("--raw", "print the answer's JSON as it is", false)
+    .option("--timeout <ms>", "deadline of the request in milliseconds", "10000")
+    .option("--raw", "print the answer's JSON as it is")
     .addHelpText("after", EXAMPLES)
     .action(runInfer);
 }
@@ -123,7 +126,7 @@ async function buildBody(
   options: InferOptions,
   parameters: InferParameters,
 ): Promise<InferBody> {
-  const { json, input, image, text } = options;
+  const { json, input = [], image, text } = options;
   const given = [json, image, text, input[0]].filter((source) => source !== undefined);
   if (given.length !== 1) {
     throw usageError(
@@ -146,8 +149,8 @@ async function buildBody(
     return jsonBody(tokenRequest(tokenizeSms(text), metadata), parameters);
   }
   const raw = {
-    datatypes: splitPairs("--dtype", options.dtype),
-    shapes: splitPairs("--shape", options.shape),
+    datatypes: splitPairs("--dtype", options.dtype ?? []),
+    shapes: splitPairs("--shape", options.shape ?? []),
   };
   const tensors = [];
   for (const [name, file] of splitPairs("--input", input)) {

@@ -16,12 +16,14 @@ export function registerKey(program: Command): void {
   const key = program
     .command("key")
     .summary("make, list and revoke API keys")
+    .helpCommand(false)
     .description(
       "Works on the file of API keys that the ingress reads. It holds hashes, never a key.",
     );
   const onFile = (command: Command): Command =>
     command.option("--file <path>", "the file of keys", DEFAULT_FILE);
   onFile(key.command("create"))
+    .summary("make a key")
     .description("Makes a key and prints it, this once.")
     .argument("[name]", "who or what it is for", "")
     .action(async (name: string, { file }: FileOption) => {
@@ -30,6 +32,7 @@ export function registerKey(program: Command): void {
       console.log(made.key);
     });
   onFile(key.command("list"))
+    .summary("list the keys")
     .description("Lists the keys by id.")
     .action(async ({ file }: FileOption) => {
       const rows = (await readKeys(file)).map(({ id, name, createdAt }) => [id, createdAt, name]);
@@ -37,6 +40,7 @@ export function registerKey(program: Command): void {
       else console.log(formatTable([["ID", "CREATED", "NAME"], ...rows]));
     });
   onFile(key.command("revoke"))
+    .summary("remove a key")
     .description("Removes a key; the ingress refuses it once it has read the file again.")
     .argument("<id>", "of the key, as `key list` shows it")
     .action(async (id: string, { file }: FileOption) => {

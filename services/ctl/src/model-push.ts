@@ -31,7 +31,7 @@ Where the model comes from is required: --source, --upstream-name and --licence,
 Examples:
   $ millrace model push resnet.onnx --name resnet --source https://example.org/resnet \\
       --upstream-name resnet50-v2 --licence Apache-2.0 --image 224x224x3
-  $ millrace model push --from models/digits/model.json
+  $ millrace model push --from libs/examples/models/digits/model.json
   $ millrace model push tagger.onnx --name tagger ... --pad 1:0:128:ids:scores`;
 
 export function registerPush(model: Command): void {
@@ -41,8 +41,8 @@ export function registerPush(model: Command): void {
     .description(
       "Reads the signature of an ONNX file, stores the file, and makes it the version that answers.",
     )
-    .argument("[file]", "the ONNX file; default: the one that --from names")
-    .option("--from <model.json>", "a file that says the same as these options")
+    .argument("[file]", "the ONNX file; default: what --from says, or model.onnx beside it")
+    .option("--from <model.json>", "a file that says what these options say")
     .option("--name <name>", "the model's name here")
     .option("--source <text>", "where the file or its training data came from")
     .option("--upstream-name <name>", "what the model is called there")
@@ -85,7 +85,7 @@ export function declare(
   file: string | undefined,
   declared: Declaration | undefined,
   options: Omit<PushOptions, "timeout" | "wait" | "from">,
-): Declaration & { readonly file: string } {
+): Declaration {
   const path = file ?? declared?.file;
   if (path === undefined) throw usageError("no ONNX file was given", "name one, or use --from");
   const name = options.name ?? declared?.name;

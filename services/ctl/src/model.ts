@@ -19,7 +19,7 @@ import { splitModel } from "./names.ts";
 import { parseSeconds, waitUntilReady } from "./ready.ts";
 
 interface JsonOption {
-  readonly json: boolean;
+  readonly json?: true;
 }
 
 interface WaitOption {
@@ -31,43 +31,50 @@ export function registerModel(program: Command): void {
   const model = program
     .command("model")
     .summary("store, list and switch models")
+    .helpCommand(false)
     .description(
       "Works on the registry of models, over NATS at MILLRACE_NATS_URL (or of `millrace up`).",
     );
   registerPush(model);
   model
     .command("list")
+    .summary("list every model")
     .description("Lists every model with the version that answers.")
-    .option("--json", "print the records as JSON", false)
+    .option("--json", "print the records as JSON")
     .action(runList);
   model
     .command("show")
+    .summary("show a model's signature, provenance and versions")
     .description("Shows one model: signature, batching, provenance and versions.")
     .argument("<name>", "the model")
-    .option("--json", "print the record as JSON", false)
+    .option("--json", "print the record as JSON")
     .action(runShow);
   const waiting = (command: Command): Command =>
     command
       .option("--timeout <seconds>", "longest wait for a worker to have it ready", "120")
       .option("--no-wait", "do not wait for a worker to have it ready");
   waiting(model.command("load"))
+    .summary("serve a model again")
     .description("Serves a model again after `unload`.")
     .argument("<name>", "the model")
     .action(runLoad);
   model
     .command("unload")
+    .summary("take a model off the devices")
     .description("Takes a model off the devices and refuses its requests until `load`.")
     .argument("<name>", "the model")
     .action(runUnload);
   waiting(model.command("rollback"))
+    .summary("return to an earlier version")
     .description("Returns to the version that answered before, or to NAME@VERSION.")
     .argument("<name>", "the model, or the version that is to answer: NAME or NAME@VERSION")
     .action(runRollback);
   model
     .command("remove")
+    .summary("remove a version or a model")
     .description("Removes a version that is not active, or the whole model.")
     .argument("<name>", "NAME@VERSION for one version, NAME for the whole model")
-    .option("--yes", "confirms that the whole model goes", false)
+    .option("--yes", "confirms that the whole model goes")
     .action(runRemove);
 }
 
@@ -106,7 +113,7 @@ async function runRollback(model: string, options: WaitOption): Promise<void> {
   if (record.loaded) await waitFor(cluster, record, options);
 }
 
-async function runRemove(model: string, { yes }: { readonly yes: boolean }): Promise<void> {
+async function runRemove(model: string, { yes }: { readonly yes?: true }): Promise<void> {
   const { name, version } = splitModel(model);
   if (version === undefined && !yes) {
     throw usageError(`this removes ${name} with all its versions`, "confirm with --yes");

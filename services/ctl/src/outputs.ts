@@ -33,16 +33,13 @@ function renderOutput(output: Output, labels: readonly string[] | undefined): re
   const head = `${name} ${datatype} [${shape.join(",")}]`;
   const numbers = data.every((value) => typeof value === "number") ? data : undefined;
   if (labels !== undefined && numbers !== undefined) {
-    if (shape.at(-1) === labels.length && labels.length > 1) {
-      return [head, ...labelRows(numbers, labels).map((row) => `  ${row}`)];
+    // Whole numbers are classes, others are scores of all classes.
+    if (/^U?INT/.test(datatype)) {
+      const names = numbers.map((index) => labels[index] ?? String(index));
+      return [`${head}: ${clip(names, ROWS_SHOWN)}`];
     }
-    if (/INT/.test(datatype) && numbers.every((index) => labels[index] !== undefined)) {
-      return [
-        `${head}: ${clip(
-          numbers.map((index) => labels[index] ?? ""),
-          ROWS_SHOWN,
-        )}`,
-      ];
+    if (shape.at(-1) === labels.length) {
+      return [head, ...labelRows(numbers, labels).map((row) => `  ${row}`)];
     }
   }
   return [`${head}: ${clip(data.map(formatValue), VALUES_SHOWN)}`];

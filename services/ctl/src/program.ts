@@ -6,10 +6,12 @@ import { describeFailure, EXIT_USAGE } from "./failure.ts";
 import { registerInfer } from "./infer.ts";
 import { registerKey } from "./key.ts";
 import { registerModel } from "./model.ts";
+import { registerPrepare } from "./prepare.ts";
 import { registerUp } from "./start.ts";
 import { registerStatus } from "./status.ts";
 
 const VERSION = "0.1.0";
+const HELP_COLUMNS = 100;
 
 const ENVIRONMENT = `
 Environment (what is not set is taken from the cluster of \`millrace up\`, if one is running):
@@ -26,7 +28,8 @@ export function buildProgram(): Command {
     .description("An elastic inference cluster for ONNX models over NATS.")
     .version(VERSION)
     .helpCommand(false)
-    .showHelpAfterError("(--help shows the options)")
+    .showHelpAfterError("--help shows what it takes")
+    .configureHelp({ helpWidth: HELP_COLUMNS })
     // Inherited by the commands below, so it stands first.
     .exitOverride()
     .addHelpText("after", ENVIRONMENT);
@@ -35,6 +38,7 @@ export function buildProgram(): Command {
   registerInfer(program);
   registerModel(program);
   registerKey(program);
+  registerPrepare(program);
   registerBench(program);
   return program;
 }

@@ -34,16 +34,13 @@ export async function readDeclaration(path: string): Promise<Declaration> {
   const declaration = decodeJson(declarationSchema, await readFile(path));
   if (!declaration.ok)
     throw new CommandError(`${path}: ${declaration.error.message}`, "correct it");
-  const { file } = declaration.value;
-  return file === undefined
-    ? declaration.value
-    : { ...declaration.value, file: resolve(dirname(path), file) };
+  return { ...declaration.value, file: resolve(dirname(path), declaration.value.file) };
 }
 
 /** @throws CommandError; the registry and the blobs are as before then, or a blob is unused. */
 export async function pushModel(
   store: Store,
-  declaration: Declaration & { readonly file: string },
+  declaration: Declaration,
   report: Report,
 ): Promise<Pushed> {
   valueOf(checkProvenance(declaration.provenance));

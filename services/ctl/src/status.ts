@@ -7,8 +7,8 @@ import { connectCluster, findCluster } from "./connect.ts";
 import { CommandError } from "./failure.ts";
 
 interface StatusOptions {
-  readonly watch: boolean;
-  readonly json: boolean;
+  readonly watch?: true;
+  readonly json?: true;
 }
 
 const EVERY_MS = 1_000;
@@ -22,8 +22,8 @@ export function registerStatus(program: Command): void {
     .description(
       "Shows the cluster on NATS at MILLRACE_NATS_URL (or of `millrace up`) as it says of itself.",
     )
-    .option("--watch", "show it again every second until Ctrl-C", false)
-    .option("--json", "print JSON, one line each time", false)
+    .option("--watch", "show it again every second until Ctrl-C")
+    .option("--json", "print JSON, one line each time")
     .action(runStatus);
 }
 

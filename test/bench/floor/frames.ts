@@ -28,7 +28,7 @@ export function encodeItems(items: readonly Item[]): Uint8Array {
 export function decodeItems(bytes: Uint8Array): Item[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const items: Item[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const length = view.getUint32(at + 4, true);
     const from = at + HEAD_BYTES;
     items.push({ id: view.getUint32(at, true), body: bytes.subarray(from, from + length) });

@@ -22,6 +22,8 @@ export class Ending implements Disposable {
     for (const signal of SIGNALS) process.on(signal, this.#heard);
     // The channel to bootstrap.mjs, which closes even when that is killed with kill -9.
     process.on("disconnect", this.#heard);
+    // Nobody reads any more: a closed pipe or terminal.
+    process.stdout.on("error", this.#heard);
   }
 
   /** Aborted the first time. */
@@ -32,6 +34,7 @@ export class Ending implements Disposable {
   [Symbol.dispose](): void {
     for (const signal of SIGNALS) process.off(signal, this.#heard);
     process.off("disconnect", this.#heard);
+    process.stdout.off("error", this.#heard);
   }
 
   #hear(): void {

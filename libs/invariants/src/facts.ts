@@ -1,0 +1,71 @@
+/**
+ * What is observed of a cluster, real or simulated, from outside the parts that are judged. Facts
+ * come in the order of their times, which are whole microseconds on the observer's own clock.
+ */
+
+import type { ErrorCode, Tier } from "@millrace/protocol";
+
+/** How a request ended for its client. `content` is what the answer's body was made from. */
+export type Outcome =
+  | { readonly ok: true; readonly content: string }
+  | { readonly ok: false; readonly code: ErrorCode };
+
+export type Fact =
+  /** An ingress took the request. `owed`: nothing that was done to the cluster excuses a failure. */
+  | {
+      readonly type: "requestAdmitted";
+      readonly request: string;
+      readonly ingress: string;
+      readonly deadlineUs: number;
+      readonly owed: boolean;
+    }
+  | { readonly type: "requestSettled"; readonly request: string; readonly outcome: Outcome }
+  /** Its client went away: it needs no answer, and must not get one. */
+  | { readonly type: "requestAbandoned"; readonly request: string }
+  /** The process is gone, and with it what it had taken: its clients saw their connections end. */
+  | { readonly type: "processEnded"; readonly process: string }
+  /** The process runs again after standing still: what was due meanwhile is due now. */
+  | { readonly type: "processResumed"; readonly process: string }
+  /** A batch is at a device with all its inputs. It may begin up to `startByUs`. */
+  | {
+      readonly type: "batchTaken";
+      readonly device: string;
+      readonly batch: string;
+      readonly tier: Tier;
+      readonly startByUs: number;
+    }
+  /** It ran, or was refused; the device holds it no more. */
+  | { readonly type: "batchLeft"; readonly device: string; readonly batch: string }
+  /** The device begins to compute a batch or a part of one. */
+  | {
+      readonly type: "runStarted";
+      readonly device: string;
+      readonly batch: string;
+      readonly tier: Tier;
+      readonly rows: number;
+      readonly rowsMax: number;
+    }
+  | { readonly type: "runEnded"; readonly device: string }
+  | {
+      readonly type: "memoryRead";
+      readonly device: string;
+      readonly usedBytes: number;
+      readonly totalBytes: number;
+    }
+  /** The level of anything that has a bound. */
+  | {
+      readonly type: "levelRead";
+      readonly process: string;
+      readonly what: string;
+      readonly value: number;
+      readonly max: number;
+    }
+  /** The same after the last request has ended, when nothing may be left. */
+  | {
+      readonly type: "restRead";
+      readonly process: string;
+      readonly what: string;
+      readonly value: number;
+    };
+
+export type FactType = Fact["type"];

@@ -1,0 +1,49 @@
+/**
+ * I4: a realtime request never waits behind more than one running batch slice per device. What is at
+ * the device and ready goes by tier between any two runs, and what has waited past its latest start
+ * does not run at all, because nobody waits for it any more.
+ */
+
+import type { Checker, Report } from "./checker.ts";
+
+interface Waiting {
+  readonly tier: number;
+  readonly startByUs: number;
+  /** A batch that was split has begun and may go on past its latest start. */
+  begun: boolean;
+}
+
+export function checkUrgentFirst(report: Report): Checker {
+  const devices = new Map<string, Map<string, Waiting>>();
+  return {
+    invariant: "I4",
+    handlers: {
+      batchTaken({ device, batch, tier, startByUs }) {
+        const held = devices.get(device) ?? new Map<string, Waiting>();
+        held.set(batch, { tier, startByUs, begun: false });
+        devices.set(device, held);
+      },
+      batchLeft({ device, batch }) {
+        devices.get(device)?.delete(batch);
+      },
+      runStarted({ device, batch, tier }, atUs) {
+        const held = devices.get(device);
+        const own = held?.get(batch);
+        if (held === undefined || own === undefined) return;
+        for (const [other, { tier: otherTier }] of held) {
+          if (otherTier >= tier) continue;
+          const wait = `while batch ${other} of tier ${otherTier} waited`;
+          report(atUs, `${device} began batch ${batch} of tier ${tier} ${wait}`);
+        }
+        if (!own.begun && atUs > own.startByUs) {
+          const lateUs = atUs - own.startByUs;
+          report(atUs, `${device} began batch ${batch} ${lateUs} us after its latest start`);
+        }
+        own.begun = true;
+      },
+      processEnded({ process }) {
+        devices.delete(process);
+      },
+    },
+  };
+}

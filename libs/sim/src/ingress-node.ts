@@ -1,0 +1,269 @@
+/** A simulated ingress: the real core, the clients' requests, and the bodies that stay with it. */
+
+import { IngressCore, type IngressEffect, type IngressEvent, type Request } from "@millrace/admission";
+import {
+  type CancelFrame,
+  encodeCancel,
+  encodePart,
+  encodeTickets,
+  FRAME_ITEMS_MAX,
+  modelRef,
+  type Ticket,
+  type Tier,
+} from "@millrace/protocol";
+import { unreachable } from "@millrace/std";
+import { bodyOfRequest, requestName, requestOfBody, tailOf } from "./bodies.ts";
+import { Host } from "./host.ts";
+import type { Channel, Letter, Member } from "./network.ts";
+import {
+  readAnswers,
+  readDisconnect,
+  readFetch,
+  readSchedulerBeat,
+  readWorkerBeat,
+} from "./reading.ts";
+import type { Node, World } from "./world.ts";
+
+/** What a client asks for. */
+export interface ClientRequest {
+  readonly id: number;
+  /** A model's name; the version that answers is looked up on arrival. */
+  readonly model: string;
+  readonly tier: Tier;
+  readonly rows: number;
+  readonly length: number;
+  readonly remote: boolean;
+  readonly timeoutUs: number;
+  /** The client goes away after so long; undefined for one that waits. */
+  readonly patienceUs: number | undefined;
+  readonly owed: boolean;
+}
+
+interface Held {
+  readonly asked: ClientRequest;
+  readonly body: Uint8Array;
+}
+
+interface Outgoing {
+  readonly scheduler: string;
+  readonly model: string;
+  readonly tickets: Ticket[];
+}
+
+type Life = { readonly host: Host<IngressEvent, IngressEffect>; readonly core: IngressCore };
+
+const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
+const CLOCK_US_MAX = 1_000_000;
+
+export class IngressNode implements Node, Member {
+  readonly id: string;
+  readonly hears = HEARS;
+  readonly #world: World;
+  readonly #held = new Map<number, Held>();
+  readonly #outbox = new Map<string, Outgoing>();
+  #life: Life | undefined;
+  #seq = 0;
+
+  constructor(world: World, id: string) {
+    this.#world = world;
+    this.id = id;
+  }
+
+  get up(): boolean {
+    return this.#life !== undefined;
+  }
+
+  get open(): number {
+    return this.#life?.core.open ?? 0;
+  }
+
+  start(): void {
+    const { random, timeline, scenario, network } = this.#world;
+    // Answers to what an earlier process sent still come, and must not meet another request.
+    this.#seq = this.#world.without("ownSequence") ? 0 : random.below(2 ** 31);
+    const clockUs = 1 + random.below(CLOCK_US_MAX);
+    const core = new IngressCore(random.fork(), clockUs, {
+      openMax: this.#world.without("queueLimit") ? Infinity : scenario.openMax,
+      ...(this.#world.without("retry") ? { attemptsMax: 1 } : {}),
+      ...(this.#world.without("suspicion") ? { suspectAfterUs: 60_000_000 } : {}),
+    });
+    const perform = (effect: IngressEffect): void => this.#perform(effect);
+    this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
+    network.join(this);
+  }
+
+  crash(noticed: boolean): void {
+    this.#life?.host.stop();
+    this.#life = undefined;
+    this.#held.clear();
+    this.#outbox.clear();
+    this.#world.network.leave(this.id, noticed);
+    this.#world.observe({ type: "processEnded", process: this.id });
+  }
+
+  pause(): void {
+    this.#life?.host.pause();
+  }
+
+  resume(): void {
+    if (this.#life?.host.paused !== true) return;
+    this.#world.observe({ type: "processResumed", process: this.id });
+    this.#life.host.resume();
+  }
+
+  /** A client's request reaches the ingress; a process that stands still reads it later. */
+  ask(asked: ClientRequest): void {
+    const life = this.#life;
+    life?.host.do(() => this.#admit(life, asked));
+  }
+
+  connectionChanged(connected: boolean): void {
+    this.#life?.host.post({ type: "busChanged", connected });
+  }
+
+  receive({ channel, bytes }: Letter): void {
+    const host = this.#life?.host;
+    if (host === undefined) return;
+    switch (channel) {
+      case "answer": {
+        const { from, device, answers } = readAnswers(bytes);
+        for (const answer of answers) host.post({ type: "answered", from, device, answer });
+        return;
+      }
+      case "schedulerBeat":
+        return host.post({ type: "schedulerBeat", heartbeat: readSchedulerBeat(bytes) });
+      case "workerBeat":
+        return host.post({ type: "workerBeat", heartbeat: readWorkerBeat(bytes) });
+      case "disconnect":
+        return host.post({ type: "disconnected", name: readDisconnect(bytes) });
+      case "fetch":
+        return host.do(() => this.#giveBodies(bytes));
+      case "ticket":
+      case "done":
+      case "assign":
+      case "command":
+      case "tensor":
+        return;
+      default:
+        return unreachable(channel);
+    }
+  }
+
+  #admit({ host }: Life, asked: ClientRequest): void {
+    const { timeline } = this.#world;
+    const { id, tier, rows, length, timeoutUs, owed, patienceUs } = asked;
+    const record = this.#world.registry.record(asked.model);
+    const seq = this.#seq++;
+    const body = bodyOfRequest(id);
+    this.#held.set(seq, { asked, body });
+    const request: Request = {
+      client: "anonymous",
+      model: modelRef(record.name, record.active),
+      tier,
+      rows,
+      length,
+      shapeKey: 1,
+      bodyBytes: body.length,
+      deadlineUs: host.nowUs + timeoutUs,
+    };
+    const name = requestName(id);
+    const deadlineUs = timeline.nowUs + timeoutUs;
+    this.#world.trace(this.id, "request", { name, model: request.model, tier, timeoutUs });
+    const { id: ingress } = this;
+    this.#world.observe({ type: "requestAdmitted", request: name, ingress, deadlineUs, owed });
+    host.post({ type: "requestArrived", seq, request });
+    if (patienceUs === undefined) return;
+    timeline.after(patienceUs, () => host.do(() => this.#abandon(host, seq, id)));
+  }
+
+  #abandon(host: Life["host"], seq: number, id: number): void {
+    if (this.#held.get(seq)?.asked.id !== id) return;
+    this.#held.delete(seq);
+    this.#world.observe({ type: "requestAbandoned", request: requestName(id) });
+    host.post({ type: "abandoned", seq });
+  }
+
+  #perform(effect: IngressEffect): void {
+    switch (effect.type) {
+      case "send":
+        return this.#send(effect);
+      case "cancel": {
+        const { scheduler, model, seq } = effect;
+        const frame: CancelFrame = { ingress: this.id, model, seqs: [seq] };
+        const bytes = encodeCancel(frame);
+        this.#world.network.send(scheduler, { from: this.id, channel: "ticket", bytes });
+        return;
+      }
+      case "settle":
+        return this.#settle(effect);
+      case "exit":
+        return;
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #settle({ seq, outcome }: Extract<IngressEffect, { readonly type: "settle" }>): void {
+    const held = this.#held.get(seq);
+    const name = requestName(held?.asked.id);
+    if (!this.#world.without("oneSettle")) this.#held.delete(seq);
+    if (outcome.ok) {
+      const content = requestName(requestOfBody(outcome.served.answer.body));
+      this.#world.trace(this.id, "answer", { name, content });
+      const told = { ok: true, content } as const;
+      this.#world.observe({ type: "requestSettled", request: name, outcome: told });
+    } else {
+      const { code, message } = outcome.fault;
+      this.#world.trace(this.id, "refusal", { name, code, message });
+      const told = { ok: false, code } as const;
+      this.#world.observe({ type: "requestSettled", request: name, outcome: told });
+    }
+  }
+
+  /** Tickets of one turn for one model share a frame. */
+  #send(effect: Extract<IngressEffect, { readonly type: "send" }>): void {
+    const held = this.#held.get(effect.seq);
+    if (held === undefined) return;
+    const { scheduler, request, seq, attempt, hedge, remainingUs } = effect;
+    const { remote } = held.asked;
+    const { tier, rows, length, shapeKey, bodyBytes, model } = request;
+    const tail = tailOf(held.body, remote);
+    const base = { seq, attempt, tier, hedge, remote, rows, length, shapeKey };
+    const ticket: Ticket = { ...base, remainingUs, bodyBytes, tail };
+    const key = `${scheduler} ${model}`;
+    const outgoing = this.#outbox.get(key);
+    if (outgoing !== undefined && outgoing.tickets.length < FRAME_ITEMS_MAX) {
+      outgoing.tickets.push(ticket);
+      return;
+    }
+    if (outgoing !== undefined) this.#flush(key);
+    if (this.#outbox.size === 0) this.#world.timeline.after(0, () => this.#flushAll());
+    this.#outbox.set(key, { scheduler, model, tickets: [ticket] });
+  }
+
+  #flushAll(): void {
+    for (const key of this.#outbox.keys()) this.#flush(key);
+  }
+
+  #flush(key: string): void {
+    const outgoing = this.#outbox.get(key);
+    if (outgoing === undefined) return;
+    this.#outbox.delete(key);
+    const { scheduler, model, tickets } = outgoing;
+    const bytes = encodeTickets({ ingress: this.id, model, tickets });
+    this.#world.network.send(scheduler, { from: this.id, channel: "ticket", bytes });
+  }
+
+  #giveBodies(bytes: Uint8Array): void {
+    const { worker, wants } = readFetch(bytes);
+    for (const { seq, attempt } of wants) {
+      const body = this.#held.get(seq)?.body ?? new Uint8Array(0);
+      const part = { from: this.id, seq, attempt, offset: 0, total: body.length, bytes: body };
+      this.#world.network.send(worker, {
+        from: this.id,
+        channel: "tensor",
+        bytes: encodePart(part),
+      });
+    }
+  }
+}

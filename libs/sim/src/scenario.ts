@@ -1,0 +1,192 @@
+/**
+ * Everything that a seed decides: the cluster, its models, its load, and its faults. Faults are drawn
+ * by swarm (Groce et al., Swarm Testing, ISSTA 2012): each run leaves some kinds out wholly, because
+ * a run with every fault at once hides what only a few of them together bring about.
+ */
+
+import type { DeviceClass } from "@millrace/protocol";
+import { type Random, seededRandom } from "@millrace/std";
+import type { NetworkOptions } from "./network.ts";
+
+export const MIB = 1024 * 1024;
+const MS = 1_000;
+
+/** What happens at moments of its own, each kind at its own rate. */
+export const INCIDENTS = [
+  "workerCrash",
+  "schedulerCrash",
+  "ingressCrash",
+  "pause",
+  "partition",
+  "disconnect",
+  "brokerRestart",
+  "workerDrain",
+  "schedulerDrain",
+  "newVersion",
+  "surge",
+] as const;
+export type Incident = (typeof INCIDENTS)[number];
+
+/** A process is told of nothing but its own end, so these leave requests with somebody to ask. */
+const NOTICED: readonly Incident[] = ["workerCrash", "schedulerCrash", "disconnect", "workerDrain"];
+
+export interface ModelPlan {
+  readonly name: string;
+  readonly fileBytes: number;
+  /** What it really takes, on any device. */
+  readonly loadedBytes: number;
+  readonly maxBatch: number;
+  /** Longest input along the padded axis; 0 for a model without one. */
+  readonly lengthMax: number;
+  /** A run on the fastest device: fixed, and per row. */
+  readonly runUs: number;
+  readonly rowUs: number;
+  readonly loadUs: number;
+  /** Part of all requests. */
+  readonly share: number;
+  /** Part of its requests whose bodies stay at the ingress. */
+  readonly remote: number;
+}
+
+export interface WorkerPlan {
+  readonly id: string;
+  readonly role: "gpu-worker" | "cpu-worker";
+  readonly class: DeviceClass;
+  readonly memoryBytes: number;
+  /** Times what a run takes on the fastest device. */
+  readonly slowness: number;
+}
+
+export interface Scenario {
+  readonly seed: number;
+  /** Only faults that somebody notices: then every request with time enough must succeed. */
+  readonly gentle: boolean;
+  readonly ingresses: readonly string[];
+  readonly schedulers: readonly string[];
+  readonly workers: readonly WorkerPlan[];
+  readonly models: readonly ModelPlan[];
+  readonly network: NetworkOptions;
+  /** Requests a second in the safety phase. */
+  readonly rate: number;
+  readonly tiers: readonly [realtime: number, standard: number, batch: number];
+  readonly deadlineUsMin: number;
+  readonly deadlineUsMax: number;
+  /** Part of the clients that go away before their answer. */
+  readonly abandons: number;
+  readonly poison: number;
+  /** Per run: it takes ten times as long; it poisons the device. */
+  readonly straggles: number;
+  readonly fatal: number;
+  /** Per load. */
+  readonly loadFails: number;
+  /** Mean time between two incidents of a kind; the kinds that are not there do not happen. */
+  readonly incidents: ReadonlyMap<Incident, number>;
+  /** The part of crashes that the broker notices at once. */
+  readonly noticed: number;
+  readonly safetyUs: number;
+  readonly openMax: number;
+  readonly queueTicketsMax: number;
+}
+
+export function drawScenario(seed: number): Scenario {
+  const random = seededRandom(seed);
+  const gentle = random.chance(0.3);
+  const models = drawModels(random.fork());
+  const workers = drawWorkers(random.fork(), models, gentle);
+  const faults = random.fork();
+  const present = (most: number): number => (faults.chance(0.5) ? faults.next() * most : 0);
+  const hard = (most: number): number => (gentle ? 0 : present(most));
+  const small = !gentle && random.chance(0.3);
+  const deadlineUsMin = within(random, 20 * MS, 400 * MS);
+  const tiers = [random.next(), random.next(), random.next()] as const;
+  return {
+    seed,
+    gentle,
+    ingresses: names("ingress", 1 + random.below(2)),
+    schedulers: names("scheduler", gentle ? 2 : 1 + random.below(3)),
+    workers,
+    models,
+    network: {
+      delayUs: within(random, 50, 500),
+      jitterUs: within(random, 20, gentle ? 500 : 3_000),
+      loss: hard(0.03),
+      duplication: hard(0.05),
+      reordering: hard(0.1),
+      lateUs: within(random, 1 * MS, 100 * MS),
+    },
+    rate: gentle ? within(random, 40, 150) : within(random, 40, 500),
+    tiers,
+    deadlineUsMin,
+    deadlineUsMax: deadlineUsMin + within(random, 100 * MS, 4_000 * MS),
+    abandons: present(0.1),
+    poison: hard(0.02),
+    straggles: hard(0.02),
+    fatal: hard(0.005),
+    loadFails: hard(0.2),
+    incidents: drawIncidents(faults, gentle),
+    noticed: faults.chance(0.5) ? 1 : faults.next(),
+    safetyUs: within(random, 1_500 * MS, 3_000 * MS),
+    openMax: small ? within(random, 20, 100) : 8_192,
+    queueTicketsMax: small ? within(random, 5, 50) : 8_192,
+  };
+}
+
+function drawIncidents(random: Random, gentle: boolean): Map<Incident, number> {
+  const incidents = new Map<Incident, number>();
+  for (const kind of INCIDENTS) {
+    const meanUs = within(random, 200 * MS, 3_000 * MS);
+    const left = random.chance(0.5);
+    if (left || (gentle && !NOTICED.includes(kind))) continue;
+    incidents.set(kind, gentle ? Math.max(meanUs, 1_000 * MS) : meanUs);
+  }
+  return incidents;
+}
+
+function drawModels(random: Random): ModelPlan[] {
+  const count = 1 + random.below(8);
+  return Array.from({ length: count }, (_, at): ModelPlan => {
+    const fileBytes = within(random, 1, 64) * MIB;
+    const single = random.chance(0.15);
+    const slow = random.chance(0.2);
+    return {
+      name: `model-${at + 1}`,
+      fileBytes,
+      loadedBytes: Math.floor(fileBytes * (1 + random.next() * 0.2)),
+      maxBatch: single ? 0 : within(random, 1, 64),
+      lengthMax: random.chance(0.3) ? 64 : 0,
+      runUs: slow ? within(random, 5 * MS, 60 * MS) : within(random, 100, 5 * MS),
+      rowUs: within(random, 10, slow ? 5 * MS : 500),
+      loadUs: within(random, 5 * MS, 150 * MS),
+      share: 0.1 + random.next() ** 3,
+      remote: random.chance(0.3) ? random.next() : 0,
+    };
+  });
+}
+
+/** Every model fits on one device at least; all of them together need not fit anywhere. */
+function drawWorkers(random: Random, models: readonly ModelPlan[], gentle: boolean): WorkerPlan[] {
+  const largest = Math.max(...models.map((model) => Math.ceil(model.fileBytes * 1.3)));
+  const all = models.reduce((sum, model) => sum + Math.ceil(model.fileBytes * 1.3), 0);
+  const memory = (): number =>
+    gentle || random.chance(0.4) ? all : largest + Math.floor(random.next() * (all - largest));
+  const accelerators = within(random, gentle ? 2 : 1, 3);
+  const cpus = random.below(3);
+  const plans: WorkerPlan[] = [];
+  for (const id of names("gpu-worker", accelerators)) {
+    const slowness = 1 + random.next();
+    const kind = random.chance(0.5) ? "cuda" : "emulated";
+    plans.push({ id, role: "gpu-worker", class: kind, memoryBytes: memory(), slowness });
+  }
+  for (const id of names("cpu-worker", cpus)) {
+    const slowness = 2 + 4 * random.next();
+    plans.push({ id, role: "cpu-worker", class: "cpu", memoryBytes: memory(), slowness });
+  }
+  return plans;
+}
+
+const names = (role: string, count: number): string[] =>
+  Array.from({ length: count }, (_, at) => `${role}-${at + 1}`);
+
+/** A whole number from `least` to `most`, both included. */
+export const within = (random: Random, least: number, most: number): number =>
+  least + random.below(most - least + 1);

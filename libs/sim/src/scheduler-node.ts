@@ -1,0 +1,176 @@
+/** A simulated scheduler: the real core, what it hears, and what it sends. */
+
+import {
+  type AnswerFrame,
+  encodeAnswers,
+  encodeAssignment,
+  encodeJson,
+  frameKind,
+  type ModelRecord,
+} from "@millrace/protocol";
+import { SchedulerCore, type SchedulerEffect, type SchedulerEvent } from "@millrace/scheduling";
+import { unreachable } from "@millrace/std";
+import { Host } from "./host.ts";
+import type { Channel, Letter, Member } from "./network.ts";
+import {
+  readCancel,
+  readDisconnect,
+  readDone,
+  readSchedulerBeat,
+  readTickets,
+  readWorkerBeat,
+} from "./reading.ts";
+import type { Node, World } from "./world.ts";
+
+interface Life {
+  readonly core: SchedulerCore;
+  readonly host: Host<SchedulerEvent, SchedulerEffect>;
+}
+
+const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
+const CLOCK_US_MAX = 1_000_000;
+const encoder = new TextEncoder();
+
+export class SchedulerNode implements Node, Member {
+  readonly id: string;
+  readonly hears = HEARS;
+  readonly #world: World;
+  #life: Life | undefined;
+
+  constructor(world: World, id: string) {
+    this.#world = world;
+    this.id = id;
+  }
+
+  get up(): boolean {
+    return this.#life !== undefined;
+  }
+
+  get queuedTickets(): number {
+    return this.#life?.core.figures.queuedTickets ?? 0;
+  }
+
+  start(): void {
+    const { random, timeline, network, scenario, registry } = this.#world;
+    const without = (defence: Parameters<World["without"]>[0]) => this.#world.without(defence);
+    const core = new SchedulerCore({
+      id: this.id,
+      incarnation: 1 + random.below(2 ** 31),
+      queueTicketsMax: without("queueLimit") ? Infinity : scenario.queueTicketsMax,
+      ...(without("reconciliation") ? { lostAfterUs: Infinity } : {}),
+      ...(without("suspicion") ? { suspectAfterUs: 60_000_000, forgetAfterUs: 60_000_000 } : {}),
+    });
+    const perform = (effect: SchedulerEffect): void => this.#perform(effect);
+    const clockUs = 1 + random.below(CLOCK_US_MAX);
+    this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
+    network.join(this);
+    for (const record of registry.records.values()) this.modelChanged(record);
+  }
+
+  crash(noticed: boolean): void {
+    this.#life?.host.stop();
+    this.#life = undefined;
+    this.#world.network.leave(this.id, noticed);
+    this.#world.observe({ type: "processEnded", process: this.id });
+  }
+
+  pause(): void {
+    this.#life?.host.pause();
+  }
+
+  resume(): void {
+    this.#life?.host.resume();
+  }
+
+  /** Begins a drain; `whenOver` is called when nothing is left, unless the process ends before. */
+  drain(): void {
+    this.#life?.host.post({ type: "drainBegan" });
+  }
+
+  get drained(): boolean {
+    return this.#life?.core.drained ?? true;
+  }
+
+  modelChanged(record: ModelRecord): void {
+    if (!this.#world.without("batchLimit")) {
+      this.#life?.host.post({ type: "modelChanged", record });
+      return;
+    }
+    const versions = Object.entries(record.versions).map(([version, spec]) => [
+      version,
+      { ...spec, maxBatch: 2 * spec.maxBatch },
+    ]);
+    const wrong = { ...record, versions: Object.fromEntries(versions) };
+    this.#life?.host.post({ type: "modelChanged", record: wrong });
+  }
+
+  connectionChanged(): void {}
+
+  receive({ channel, bytes }: Letter): void {
+    const host = this.#life?.host;
+    if (host === undefined) return;
+    switch (channel) {
+      case "ticket":
+        if (frameKind(bytes) === "cancel") {
+          return host.post({ type: "cancelled", frame: readCancel(bytes) });
+        }
+        return host.post({ type: "ticketsArrived", frame: readTickets(bytes) });
+      case "done":
+        return host.post({ type: "batchDone", frame: readDone(bytes) });
+      case "workerBeat":
+        return host.post({ type: "workerBeat", heartbeat: readWorkerBeat(bytes) });
+      case "schedulerBeat":
+        return host.post({ type: "schedulerBeat", heartbeat: readSchedulerBeat(bytes) });
+      case "disconnect":
+        return host.post({ type: "disconnected", name: readDisconnect(bytes) });
+      case "assign":
+      case "command":
+      case "answer":
+      case "fetch":
+      case "tensor":
+        return;
+      default:
+        return unreachable(channel);
+    }
+  }
+
+  #perform(effect: SchedulerEffect): void {
+    const { network } = this.#world;
+    const from = this.id;
+    switch (effect.type) {
+      case "assign": {
+        const { worker, frame } = effect;
+        const { id, model, tier, startWithinUs } = frame;
+        const seqs = frame.items.map((item) => item.seq);
+        this.#world.trace(from, "assign", { worker, id, model, tier, startWithinUs, seqs });
+        network.send(worker, { from, channel: "assign", bytes: encodeAssignment(frame) });
+        return;
+      }
+      case "refuse": {
+        this.#world.trace(from, "refuse", effect);
+        const answers = effect.refusals.map((refusal) => {
+          const { seq, attempt, code, message, queuedUs } = refusal;
+          const body = encoder.encode(message);
+          const sizes = { parted: false, bodyBytes: body.length, batchRows: 0, computeUs: 0 };
+          return { seq, attempt, error: code, queueUs: queuedUs, ...sizes, body };
+        });
+        const frame: AnswerFrame = { from, device: "", answers };
+        const { ingress } = effect;
+        network.send(ingress, { from, channel: "answer", bytes: encodeAnswers(frame) });
+        return;
+      }
+      case "command": {
+        const { worker, command } = effect;
+        const ref = command.kind === "load" ? command.spec.name : command.ref;
+        this.#world.trace(from, command.kind, { worker, ref });
+        network.send(worker, { from, channel: "command", bytes: encodeJson(command) });
+        return;
+      }
+      case "beat":
+        network.publish({ from, channel: "schedulerBeat", bytes: encodeJson(effect.heartbeat) });
+        return;
+      default:
+        return unreachable(effect);
+    }
+  }
+}

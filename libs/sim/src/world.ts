@@ -1,0 +1,69 @@
+/** What every part of one simulation shares. */
+
+import type { Fact } from "@millrace/invariants";
+import type { ModelRecord } from "@millrace/protocol";
+import type { Random } from "@millrace/std";
+import type { Network } from "./network.ts";
+import type { Scenario } from "./scenario.ts";
+import type { Timeline } from "./timeline.ts";
+
+/**
+ * The defences that a run can do without, to show that the checkers miss them:
+ * retry           the ingress tries once
+ * ownSequence     an ingress counts its requests from one again after a restart
+ * oneSettle       the ingress answers again when a second answer comes
+ * ownOutput       the worker gives the outputs of a batch to one another's items
+ * latestStart     the worker does not know until when a batch may begin
+ * tierOrder       the worker takes every batch for one of the same tier
+ * memoryGuard     the worker loads what it has no room for
+ * batchLimit      scheduler and worker believe in a larger batch limit than the model has
+ * reconciliation  the scheduler does not ask what became of the batches that it sent
+ * suspicion       silence makes nobody suspect
+ * queueLimit      queues and tables have no bound
+ */
+export const DEFENCES = [
+  "retry",
+  "ownSequence",
+  "oneSettle",
+  "ownOutput",
+  "latestStart",
+  "tierOrder",
+  "memoryGuard",
+  "batchLimit",
+  "reconciliation",
+  "suspicion",
+  "queueLimit",
+] as const;
+export type Defence = (typeof DEFENCES)[number];
+
+export interface World {
+  readonly scenario: Scenario;
+  readonly timeline: Timeline;
+  readonly network: Network;
+  /** For what the processes draw themselves. */
+  readonly random: Random;
+  readonly registry: Registry;
+  /** Requests whose inputs no model can run on, by id. */
+  readonly poisoned: Set<number>;
+  observe(fact: Fact): void;
+  trace(process: string, what: string, detail: unknown): void;
+  without(defence: Defence): boolean;
+  /** True until everything is healed. */
+  faulty(): boolean;
+}
+
+/** The registry of models, as everyone comes to know it. */
+export interface Registry {
+  readonly records: ReadonlyMap<string, ModelRecord>;
+  record(name: string): ModelRecord;
+}
+
+/** Something with lives: it starts, ends, stands still, and is asked to end. */
+export interface Node {
+  readonly id: string;
+  readonly up: boolean;
+  start(): void;
+  crash(noticed: boolean): void;
+  pause(): void;
+  resume(): void;
+}

@@ -1,0 +1,68 @@
+/** Holds the reference pages to the code: `npx vitest run --project repository -u` rewrites them. */
+
+import { renderPermissionsTable } from "@millrace/broker";
+import { ERRORS, SUBJECT_TABLE } from "@millrace/protocol";
+import { describeConfig } from "@millrace/runtime";
+import { fields as cpuWorker } from "@millrace/cpu-worker";
+import { fields as gpuWorker } from "@millrace/gpu-worker";
+import { fields as ingress } from "@millrace/ingress";
+import { fields as scheduler } from "@millrace/scheduler";
+import { expect, test } from "vitest";
+
+const page = (name: string): string => `../../docs/${name}.md`;
+
+const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
+  [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
+
+test("the table of subjects is the protocol's", async () => {
+  const rows = SUBJECT_TABLE.map(({ subject, from, to, content, meaning }) => [
+    `\`${subject}\``,
+    from,
+    to,
+    content,
+    meaning,
+  ]);
+  await expect(
+    `# Subjects\n\nGenerated from \`libs/protocol/src/subjects.ts\`. Watch them with the nats command, for example
+\`nats sub 'mr.hb.>'\`. Binary frames are described in \`libs/protocol/src/frames.ts\`.\n\n${table(["subject", "from", "to", "content", "meaning"], rows)}\n`,
+  ).toMatchFileSnapshot(page("subjects"));
+});
+
+test("the table of permissions is the broker's", async () => {
+  await expect(
+    `# Permissions\n\nGenerated from \`libs/broker/src/permissions.ts\`, which the server's configuration is rendered from too.
+Everything that is not listed is denied; every user has its own key and its own inbox.\n\n${renderPermissionsTable()}\n`,
+  ).toMatchFileSnapshot(page("permissions"));
+});
+
+test("the catalogue of errors is the protocol's", async () => {
+  const rows = Object.entries(ERRORS).map(([code, { number, status, retry, meaning }]) => [
+    `\`${code}\``,
+    number,
+    status,
+    retry,
+    meaning,
+  ]);
+  await expect(
+    `# Errors\n\nGenerated from \`libs/protocol/src/errors.ts\`. An error is \`{"error": "what was wrong and what was expected",
+"code": "..."}\`. Compare codes, not messages. \`elsewhere\`: the ingress tries another device by itself,
+inside the deadline; \`later\`: the client may try again, after \`Retry-After\` where it is given.\n\n${table(["code", "number", "status", "retry", "meaning"], rows)}\n`,
+  ).toMatchFileSnapshot(page("errors"));
+});
+
+test("the configuration reference is the services'", async () => {
+  const services = { ingress, scheduler, "gpu-worker": gpuWorker, "cpu-worker": cpuWorker };
+  const sections = Object.entries(services).map(([name, fields]) => {
+    const rows = describeConfig(fields).map(({ variable, default: fallback, expects, help }) => [
+      `\`${variable}\``,
+      fallback ?? "must be set",
+      expects,
+      help,
+    ]);
+    return `## ${name}\n\n${table(["variable", "default", "expects", "meaning"], rows)}`;
+  });
+  await expect(
+    `# Configuration\n\nGenerated from the services' own fields. All of it comes from the environment, is checked before
+anything connects, and a wrong value ends the service with exit code 78 and a message that names it.\n\n${sections.join("\n\n")}\n`,
+  ).toMatchFileSnapshot(page("configuration"));
+});
