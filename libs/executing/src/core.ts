@@ -54,6 +54,11 @@ export class WorkerCore {
     this.#device = options.device;
   }
 
+  /** Batches held, the running one included. */
+  get held(): number {
+    return this.#queue.size;
+  }
+
   /** When a `woke` event is wanted, in the time of `step`; Infinity once the worker has ended. */
   get wakeAtUs(): number {
     if (this.#phase.name === "ended") return Number.POSITIVE_INFINITY;

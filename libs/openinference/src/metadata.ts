@@ -29,6 +29,11 @@ export const modelMetadata = (record: ModelRecord, spec: ModelSpec): unknown => 
   platform: PLATFORM,
   inputs: spec.inputs.map(tensorMetadata),
   outputs: spec.outputs.map(tensorMetadata),
+  // Left out by JSON where the model has none: how images and texts become its input, and what its
+  // outputs are called.
+  labels: spec.labels,
+  image: spec.image,
+  text: spec.text,
 });
 
 const tensorMetadata = ({ name, datatype, shape }: TensorSpec): unknown => ({

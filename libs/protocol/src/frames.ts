@@ -275,15 +275,23 @@ export function encodeFetch(frame: FetchFrame): Uint8Array {
   return writer.bytes;
 }
 
-export function encodePart(frame: PartFrame): Uint8Array {
-  const writer = new ByteWriter(16 + frame.from.length + frame.bytes.length);
+export const encodePart = (frame: PartFrame): Uint8Array =>
+  encodePartOf(frame, frame.bytes.length, (writer) => writer.raw(frame.bytes));
+
+/** As {@link encodePart}, with `length` bytes that the caller writes: no copy of them is needed. */
+export function encodePartOf(
+  frame: Omit<PartFrame, "bytes">,
+  length: number,
+  write: (writer: ByteWriter) => void,
+): Uint8Array {
+  const writer = new ByteWriter(16 + frame.from.length + length);
   head(writer, "part");
   writer.ascii(frame.from);
   writer.u32(frame.seq);
   writer.u8(frame.attempt);
   writer.u32(frame.offset);
   writer.u32(frame.total);
-  writer.raw(frame.bytes);
+  write(writer);
   return writer.bytes;
 }
 

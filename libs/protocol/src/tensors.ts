@@ -65,12 +65,27 @@ export function tensorsBytes(tensors: readonly Tensor[]): number {
 export function writeTensors(writer: ByteWriter, tensors: readonly Tensor[]): void {
   writer.u8(tensors.length);
   for (const tensor of tensors) {
-    writer.u8(DATATYPES.indexOf(tensor.datatype));
-    writer.u8(tensor.dims.length);
-    for (const dim of tensor.dims) writer.u32(dim);
-    writer.u32(tensor.bytes.length);
+    writeHead(writer, tensor);
     writer.raw(tensor.bytes);
   }
+}
+
+/** The encoded list in pieces: its bytes can be copied into frames once, and never together. */
+export function tensorPieces(tensors: readonly Tensor[]): readonly Uint8Array[] {
+  const pieces: Uint8Array[] = [Uint8Array.of(tensors.length)];
+  for (const tensor of tensors) {
+    const writer = new ByteWriter(tensorHead(tensor));
+    writeHead(writer, tensor);
+    pieces.push(writer.bytes, tensor.bytes);
+  }
+  return pieces;
+}
+
+function writeHead(writer: ByteWriter, tensor: Tensor): void {
+  writer.u8(DATATYPES.indexOf(tensor.datatype));
+  writer.u8(tensor.dims.length);
+  for (const dim of tensor.dims) writer.u32(dim);
+  writer.u32(tensor.bytes.length);
 }
 
 export function encodeTensors(tensors: readonly Tensor[]): Uint8Array {

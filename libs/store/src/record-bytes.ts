@@ -38,7 +38,7 @@ function contradiction(key: string, record: ModelRecord): string | undefined {
   return undefined;
 }
 
-/** Faults: INVALID_REQUEST for a record that is not valid, MODEL_TOO_LARGE for too many versions. */
+/** Faults: INVALID_REQUEST for what is no valid record, MODEL_TOO_LARGE for too many versions. */
 export function encodeRecord(record: ModelRecord): Result<Uint8Array, Fault> {
   const checked = checkValue(modelRecordSchema, record);
   if (!checked.ok) return checked;

@@ -14,7 +14,7 @@ export function registerBench(program: Command): void {
     .command("bench")
     .summary("measure the cluster against the floor")
     .description(
-      "Measures the bare hops, the cluster, and their ratio in one run. Options go to the benchmark.",
+      "Measures the bare hops, the cluster, and their ratio. Options go to the benchmark.",
     )
     .argument("[options...]", "options of the benchmark, such as --json FILE")
     .allowUnknownOption()

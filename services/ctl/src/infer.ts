@@ -56,7 +56,7 @@ export function registerInfer(program: Command): void {
     .command("infer")
     .summary("ask a model for a prediction")
     .description(
-      "Sends one request to the ingress at MILLRACE_URL (or of `millrace up`) and prints the answer.",
+      "Sends a request to the ingress at MILLRACE_URL (or of `millrace up`), prints the answer.",
     )
     .argument("<model>", "the model, or one of its versions: NAME or NAME@VERSION")
     .option(

@@ -34,7 +34,7 @@ export interface InferBody {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** `priority` and `timeout` as the Open Inference Protocol has them; the timeout in microseconds. */
+/** As the Open Inference Protocol has them; the timeout in microseconds. */
 export interface InferParameters {
   readonly priority?: Priority;
   readonly timeout?: number;

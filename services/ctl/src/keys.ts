@@ -1,6 +1,6 @@
 /**
- * The file of API keys that the ingress reads: one JSON object per line, with the SHA-256 of the key
- * and never the key. A key is 256 random bits, so its hash needs no salt and no slowness.
+ * The file of API keys that the ingress reads: one JSON object per line, with the key's SHA-256 and
+ * never the key. A key is 256 random bits, so its hash needs no salt and no slowness.
  */
 
 import { createHash, randomBytes } from "node:crypto";

@@ -39,7 +39,7 @@ export function registerPush(model: Command): void {
     .command("push")
     .summary("store a file as a new version, and serve it")
     .description(
-      "Reads the signature of an ONNX file, stores the file, and makes it the version that answers.",
+      "Reads an ONNX file's signature, stores the file, and makes it the version that answers.",
     )
     .argument("[file]", "the ONNX file; default: what --from says, or model.onnx beside it")
     .option("--from <model.json>", "a file that says what these options say")

@@ -133,7 +133,7 @@ async function runRemove(model: string, { yes }: { readonly yes?: true }): Promi
   const left = valueOf(await registry.list());
   const unused = unreferenced(before === undefined ? [] : [before], left);
   for (const digest of unused) valueOf(await cluster.store.blobs.remove(digest));
-  console.log(`${model} is removed, with ${unused.length} blobs that nothing else needs`);
+  console.log(`${model} is removed${unused.length === 0 ? "" : ", and its file"}`);
 }
 
 /** @throws CommandError where there is no such model, or the change is refused. */

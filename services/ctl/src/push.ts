@@ -1,10 +1,18 @@
-/** `millrace model push`: a file becomes a version that answers. Nothing is written before all of it
- * was found sound. */
+/**
+ * `millrace model push`: a file becomes a version that answers. Nothing is written before all of it
+ * was found sound.
+ */
 
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { inspectModel } from "@millrace/engine";
-import { decodeJson, type Fault, type ModelRecord, modelRef } from "@millrace/protocol";
+import {
+  decodeJson,
+  type Fault,
+  type ModelRecord,
+  modelRef,
+  type ModelSpec,
+} from "@millrace/protocol";
 import { formatBytes, ok, type Result } from "@millrace/std";
 import {
   activate,
@@ -45,23 +53,36 @@ export async function pushModel(
 ): Promise<Pushed> {
   valueOf(checkProvenance(declaration.provenance));
   const bytes = new Uint8Array(await readFile(declaration.file));
+  const createdAt = new Date().toISOString();
+  const file = { digest: await digestOf(bytes), bytes: bytes.length, createdAt };
+  const before = valueOf(await store.registry.get(declaration.name));
+  const known = before === undefined ? undefined : findPushed(before, declaration, file);
+  if (before !== undefined && known !== undefined) {
+    return { ref: modelRef(before.name, known.version), outcome: "same", record: before };
+  }
   report(`reading the signature of ${declaration.file} (${formatBytes(bytes.length)})`);
   const signature = valueOf(await inspectModel(bytes, INSPECT_LIMITS));
-  const digest = await digestOf(bytes);
-  const createdAt = new Date().toISOString();
-  const draft = valueOf(
-    makeDraft(declaration, signature, { digest, bytes: bytes.length, createdAt }),
-  );
-  const before = valueOf(await store.registry.get(draft.name));
-  const same = before === undefined ? undefined : findSame(before, draft);
-  if (before !== undefined && same !== undefined) {
-    return { ref: modelRef(draft.name, same.version), outcome: "same", record: before };
-  }
-  report(`storing blob ${digest}`);
+  const draft = valueOf(makeDraft(declaration, signature, file));
+  report(`storing blob ${file.digest}`);
   valueOf(await store.blobs.put(bytes));
   const record = valueOf(await register(store, draft));
   const ref = modelRef(record.name, record.active);
   return { ref, outcome: before === undefined ? "first" : "updated", record };
+}
+
+/** The version of these bytes with this description; the file need not be opened to tell. */
+function findPushed(
+  record: ModelRecord,
+  declaration: Declaration,
+  file: Parameters<typeof makeDraft>[2],
+): ModelSpec | undefined {
+  for (const spec of Object.values(record.versions)) {
+    if (spec.digest !== file.digest) continue;
+    const draft = makeDraft(declaration, spec, file);
+    const same = draft.ok ? findSame(record, draft.value) : undefined;
+    if (same !== undefined) return same;
+  }
+  return undefined;
 }
 
 /** Adds the version and makes it the one that answers, in one write. */

@@ -50,7 +50,7 @@ export interface WaitOptions {
 const POLL_MS = 100;
 const PROGRESS_MS = 2_000;
 /** A scheduler may try another worker after a failure; this long nobody did. */
-const FAILED_MS = 3_000;
+const FAILED_MS = 2_000;
 
 /** @throws CommandError that says why the model is not ready. */
 export async function waitUntilReady(bus: Bus, ref: string, options: WaitOptions): Promise<void> {

@@ -61,10 +61,8 @@ describe("decoding", () => {
   test("1-bit grey, whose rows begin at whole bytes", () => {
     const data = [0b10000000, 0b10000000, 0b01111111, 0b00000000];
     const file = png({ width: 9, height: 2, channels: 1, depth: 1, data });
-    expect(rounded(decodePng(file, 1).values)).toEqual([
-      ...[1, 0, 0, 0, 0, 0, 0, 0, 1],
-      ...[0, 1, 1, 1, 1, 1, 1, 1, 0],
-    ]);
+    const bits = rounded(decodePng(file, 1).values).join("");
+    expect(bits).toBe("100000001" + "011111110");
   });
 
   test("what is no PNG, cut off or enormous is refused with a remedy", () => {

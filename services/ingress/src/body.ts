@@ -1,0 +1,138 @@
+/**
+ * Reads request bodies into one buffer each. A declared length is refused before anything is taken
+ * for it, and all bodies that are being read are bounded together (I6).
+ */
+
+import type { IncomingMessage } from "node:http";
+import { type Fault, fault } from "@millrace/protocol";
+import { fail, formatBytes, ok, type Result } from "@millrace/std";
+
+export interface BodyLimits {
+  readonly bodyBytesMax: number;
+  /** Of all bodies that are being read. */
+  readonly readingBytesMax: number;
+}
+
+const NO_BODY = new Uint8Array(0);
+
+export class BodyReader {
+  readonly #limits: BodyLimits;
+  #bytes = 0;
+
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
+  }
+
+  /** Bytes of bodies that are not complete yet. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Why this request's body is not taken, as far as its head tells. */
+  refusal(request: IncomingMessage): Fault | undefined {
+    const { headers } = request;
+    const encoding = headers["content-encoding"];
+    if (encoding !== undefined && encoding !== "identity") {
+      const found = `Content-Encoding ${JSON.stringify(encoding.slice(0, 40))}`;
+      return fault("UNSUPPORTED_ENCODING", `${found} is not accepted; send the body as it is`);
+    }
+    return this.#tooMuch(declaredBytes(request) ?? 0);
+  }
+
+  /** Calls `done` once, unless the connection breaks first: then there is nobody to answer. */
+  read(request: IncomingMessage, done: (body: Result<Uint8Array, Fault>) => void): void {
+    const declared = declaredBytes(request);
+    if (declared === 0) {
+      request.resume();
+      done(ok(NO_BODY));
+    } else if (declared === undefined) {
+      this.#readChunked(request, done);
+    } else {
+      this.#readDeclared(request, declared, done);
+    }
+  }
+
+  #readDeclared(
+    request: IncomingMessage,
+    declared: number,
+    done: (body: Result<Uint8Array, Fault>) => void,
+  ): void {
+    let body: Uint8Array = NO_BODY;
+    let received = 0;
+    let held = declared;
+    this.#bytes += declared;
+    const release = (): void => {
+      this.#bytes -= held;
+      held = 0;
+    };
+    request.on("data", (chunk: Buffer) => {
+      // A small body comes whole, in the packet of its head: it is used as it is.
+      if (chunk.length === declared) body = chunk;
+      else {
+        if (received === 0) body = Buffer.allocUnsafeSlow(declared);
+        body.set(chunk, received);
+      }
+      received += chunk.length;
+      // The parser ends the body at its declared length, so there is never more.
+      if (received < declared) return;
+      release();
+      done(ok(body));
+    });
+    request.once("close", release);
+  }
+
+  #readChunked(
+    request: IncomingMessage,
+    done: (body: Result<Uint8Array, Fault>) => void,
+  ): void {
+    const chunks: Buffer[] = [];
+    let held = 0;
+    let state: "reading" | "ended" = "reading";
+    const end = (): void => {
+      state = "ended";
+      this.#bytes -= held;
+      held = 0;
+    };
+    request.on("data", (chunk: Buffer) => {
+      if (state === "ended") return;
+      const refusal = this.#tooMuch(held + chunk.length, held);
+      if (refusal !== undefined) {
+        end();
+        chunks.length = 0;
+        done(fail(refusal));
+        return;
+      }
+      held += chunk.length;
+      this.#bytes += chunk.length;
+      chunks.push(chunk);
+    });
+    request.once("end", () => {
+      if (state === "ended") return;
+      end();
+      done(ok(Buffer.concat(chunks)));
+    });
+    request.once("close", () => {
+      if (state === "reading") end();
+    });
+  }
+
+  /** @param held the part of `bytes` that is counted already. */
+  #tooMuch(bytes: number, held = 0): Fault | undefined {
+    const { bodyBytesMax, readingBytesMax } = this.#limits;
+    if (bytes > bodyBytesMax) {
+      return fault("BODY_TOO_LARGE", `a body may have ${formatBytes(bodyBytesMax)}`);
+    }
+    if (this.#bytes - held + bytes > readingBytesMax) {
+      const reading = formatBytes(this.#bytes);
+      return fault("OVERLOADED", `${reading} of other bodies are being read`);
+    }
+    return undefined;
+  }
+}
+
+/** Undefined for a chunked body. The parser has checked the header and refused both together. */
+function declaredBytes({ headers }: IncomingMessage): number | undefined {
+  if (headers["transfer-encoding"] !== undefined) return undefined;
+  const declared = headers["content-length"];
+  return declared === undefined ? 0 : Number(declared);
+}

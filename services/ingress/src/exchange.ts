@@ -1,0 +1,97 @@
+/** One inference request from its body to its answer: what the core does not need to know of it. */
+
+import type { ServerResponse } from "node:http";
+import {
+  ByteWriter,
+  encodePartOf,
+  INLINE_BODY_BYTES_MAX,
+  tensorPieces,
+  tensorsBytes,
+  TRACE_BYTES,
+  writeTensors,
+} from "@millrace/protocol";
+import type { InferRequest, WantedOutput } from "@millrace/openinference";
+import type { Access } from "./access.ts";
+import type { ServedModel } from "./catalogue.ts";
+import { writeTrace } from "./trace.ts";
+
+export interface ExchangeParts {
+  readonly seq: number;
+  readonly access: Access;
+  readonly model: ServedModel;
+  readonly request: InferRequest;
+  readonly response: ServerResponse;
+  /** The client's `traceparent`. */
+  readonly traceparent: string | undefined;
+  readonly arrivedUs: number;
+}
+
+export class Exchange {
+  readonly seq: number;
+  readonly access: Access;
+  readonly model: ServedModel;
+  readonly response: ServerResponse;
+  readonly arrivedUs: number;
+  readonly id: string | undefined;
+  readonly outputs: readonly WantedOutput[];
+  readonly tier: InferRequest["tier"];
+  readonly rows: number;
+  readonly bodyBytes: number;
+  /** What travels in the ticket: the trace id, and the body unless it is remote. */
+  readonly tail: Uint8Array;
+  /** The body's pieces, views of what the client sent; empty where it travels in the ticket. */
+  readonly #pieces: readonly Uint8Array[];
+
+  constructor(parts: ExchangeParts) {
+    const { request } = parts;
+    this.seq = parts.seq;
+    this.access = parts.access;
+    this.model = parts.model;
+    this.response = parts.response;
+    this.arrivedUs = parts.arrivedUs;
+    this.id = request.id;
+    this.outputs = request.outputs;
+    this.tier = request.tier;
+    this.rows = request.rows;
+    this.bodyBytes = tensorsBytes(request.tensors);
+    if (this.isRemote) {
+      this.tail = new Uint8Array(TRACE_BYTES);
+      this.#pieces = tensorPieces(request.tensors);
+    } else {
+      const writer = new ByteWriter(TRACE_BYTES + this.bodyBytes);
+      this.tail = writer.bytes;
+      writer.raw(NO_TRACE);
+      writeTensors(writer, request.tensors);
+      this.#pieces = [];
+    }
+    writeTrace(this.tail, parts.traceparent);
+  }
+
+  /** The body is too large for a ticket: workers fetch it. */
+  get isRemote(): boolean {
+    return this.bodyBytes > INLINE_BODY_BYTES_MAX;
+  }
+
+  /** 32 hexadecimal digits. */
+  get trace(): string {
+    return Buffer.from(this.tail.buffer, this.tail.byteOffset, TRACE_BYTES).toString("hex");
+  }
+
+  /** A part frame with `length` bytes of a remote body from `offset` on. */
+  encodePart(from: string, attempt: number, offset: number, length: number): Uint8Array {
+    const frame = { from, seq: this.seq, attempt, offset, total: this.bodyBytes };
+    return encodePartOf(frame, length, (writer) => {
+      let skip = offset;
+      let left = length;
+      for (const piece of this.#pieces) {
+        if (left === 0) return;
+        const bytes = piece.subarray(Math.min(skip, piece.length), skip + left);
+        skip = Math.max(0, skip - piece.length);
+        left -= bytes.length;
+        writer.raw(bytes);
+      }
+    });
+  }
+}
+
+const NO_TRACE = new Uint8Array(TRACE_BYTES);
