@@ -1,20 +1,32 @@
-/** Runs a model in batches of a given size for a given time. Arguments: file, threads, row's shape. */
+/**
+ * Runs a model in batches of a given size for a given time. Arguments: the model's file, threads of
+ * a run, and the datatype and shape of a row of its only input.
+ */
 
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { AloneJob } from "./alone.ts";
+import { rowOf } from "./models.ts";
 
-const [file = "", threads = "1", shape = ""] = process.argv.slice(2);
+const [file = "", threads = "1", type = "", shape = ""] = process.argv.slice(2);
+const datatype = type === "INT64" ? "INT64" : "FP32";
 const dims = shape.split(",").map(Number);
-const width = dims.reduce((product, dim) => product * dim, 1);
 const session = await InferenceSession.create(file, {
   intraOpNumThreads: Number(threads),
   interOpNumThreads: 1,
 });
 const [inputName = ""] = session.inputNames;
+const row = rowOf({ datatype, dims });
+
+function inputOf(batch: number): Tensor {
+  const bytes = new Uint8Array(batch * row.length);
+  for (let at = 0; at < batch; at++) bytes.set(row, at * row.length);
+  return datatype === "FP32"
+    ? new Tensor("float32", new Float32Array(bytes.buffer), [batch, ...dims])
+    : new Tensor("int64", new BigInt64Array(bytes.buffer), [batch, ...dims]);
+}
 
 async function measure({ batch, runMs }: AloneJob): Promise<number> {
-  const data = Float32Array.from({ length: batch * width }, (_, at) => ((at * 31) % 201) / 100 - 1);
-  const feeds = { [inputName]: new Tensor("float32", data, [batch, ...dims]) };
+  const feeds = { [inputName]: inputOf(batch) };
   await session.run(feeds);
   const fromMs = performance.now();
   let runs = 0;

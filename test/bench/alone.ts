@@ -25,7 +25,12 @@ export class Alone implements AsyncDisposable {
   static async start(model: BenchModel, file: string, threads: number): Promise<Alone> {
     const dims = model.dims.join(",");
     const script = new URL("alone-process.ts", import.meta.url);
-    const child = startChild("onnxruntime alone", script, [file, String(threads), dims]);
+    const child = startChild("onnxruntime alone", script, [
+      file,
+      String(threads),
+      model.datatype,
+      dims,
+    ]);
     await child.message();
     let best = { batch: 1, perSecond: 0 };
     for (let batch = 1; batch <= model.maxBatch; batch *= 2) {

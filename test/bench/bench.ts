@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import type { BenchModelName } from "@millrace/examples";
 import { type Cluster, startCluster } from "../support/cluster.ts";
 import { Load, type LoadFigures } from "./load.ts";
 import type { BenchModel } from "./models.ts";
@@ -46,7 +47,7 @@ export class Bench implements AsyncDisposable {
     return new Bench(directory, models, say, stack);
   }
 
-  model(name: string): BenchModel {
+  model(name: BenchModelName): BenchModel {
     const model = this.#models.find((each) => each.name === name);
     if (model === undefined) throw new Error(`no model ${name} in the benchmark`);
     return model;

@@ -2,6 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { BenchModelName } from "@millrace/examples";
 import { Alone } from "./alone.ts";
 import { inTurns, type Scenario } from "./bench.ts";
 import { inferOnce } from "./requests.ts";
@@ -12,7 +13,12 @@ const RUN_MS = 4_000;
 const ALONE_MS = 2_000;
 
 /** Enough connections that the next batch always waits. */
-function saturated(name: string, title: string, connections: number, least: number): Scenario {
+function saturated(
+  name: BenchModelName,
+  title: string,
+  connections: number,
+  least: number,
+): Scenario {
   return {
     name,
     async run(bench) {

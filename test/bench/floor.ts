@@ -1,7 +1,7 @@
 /**
- * The floor: the same hops over the same HTTP server, NATS client and onnxruntime, with no features.
- * A small tensor goes http -> relay -> worker -> http, coalesced on every hop; a large one crosses
- * NATS once, straight to the worker. No validation, deadlines, queues or retries.
+ * The floor: the same hops over the same HTTP server, NATS client and onnxruntime, with no
+ * features. A small tensor goes http -> relay -> worker -> http, coalesced on every hop; a large
+ * one crosses NATS once, straight to the worker. No validation, deadlines, queues or retries.
  */
 
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { supervise } from "@millrace/fleet";
 import { INLINE_BODY_BYTES_MAX } from "@millrace/protocol";
 import { connect } from "@nats-io/transport-node";
 import { type Child, startChild } from "./child.ts";
-import { type BenchModel, widthOf } from "./models.ts";
+import type { BenchModel } from "./models.ts";
 
 export interface Floor extends AsyncDisposable {
   readonly port: number;
@@ -37,7 +37,7 @@ export async function startFloor(options: FloorOptions): Promise<Floor> {
     const url = await startPlainBroker(stack, directory);
     const file = join(directory, `${model.name}.onnx`);
     await writeFile(file, model.file);
-    const shape = [file, String(widthOf(model)), String(model.maxBatch), String(threads)];
+    const shape = [file, String(model.dims[0]), String(model.maxBatch), String(threads)];
     const children = [
       startChild("floor worker", here("worker"), [url, ...shape]),
       startChild("floor relay", here("relay"), [url]),

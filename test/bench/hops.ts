@@ -1,5 +1,6 @@
 /** Scenarios that hold the cluster against the floor: what the features cost on the way. */
 
+import type { BenchModelName } from "@millrace/examples";
 import { type Bench, checkSame, inTurns, type Scenario } from "./bench.ts";
 import { startFloor } from "./floor.ts";
 import type { LoadFigures } from "./load.ts";
@@ -16,7 +17,7 @@ interface Pair {
 /** Runs the model on both, once per number of connections. */
 async function compare(
   bench: Bench,
-  name: string,
+  name: BenchModelName,
   connections: readonly number[],
 ): Promise<ReadonlyMap<number, readonly Pair[]>> {
   const model = bench.model(name);
@@ -70,7 +71,7 @@ export const tiny: Scenario = {
 export const large: Scenario = {
   name: "large",
   async run(bench) {
-    const pairs = await compare(bench, "large", [8, 64]);
+    const pairs = await compare(bench, "echo600k", [8, 64]);
     return [...pairs].map(([count, each]): Row => {
       const name = `600 KB tensors, ${count} connections`;
       return pairedRow(

@@ -63,7 +63,7 @@ export const soak: Scenario = {
     const cluster = await bench.cluster();
     const readings = new Map<string, number[]>(cluster.ids.map((id) => [id, []]));
     for (let atMs = 0; atMs < SOAK_MS; atMs += SLICE_MS) {
-      const model = bench.model((atMs / SLICE_MS) % 2 === 0 ? "tiny" : "large");
+      const model = bench.model((atMs / SLICE_MS) % 2 === 0 ? "tiny" : "echo600k");
       await bench.load(cluster, model, 32, SLICE_MS);
       for (const [id, each] of readings) each.push(residentMib(cluster.pid(id) ?? 0));
       if (atMs % 60_000 === 0) bench.say(`soak: minute ${atMs / 60_000} of ${SOAK_MS / 60_000}`);

@@ -1,52 +1,37 @@
-/** The benchmark's models: what they are to the floor and to the cluster. */
+/** The benchmark's models, with a row of input for each. */
 
-import { encodeModel, f32, i64, model, node, valueInfo } from "@millrace/onnx";
+import { BENCH_MODELS, benchModel, type BenchModelName } from "@millrace/examples";
+import type { ClusterModel } from "../support/cluster.ts";
 
-export interface BenchModel {
-  readonly name: string;
-  readonly file: Uint8Array;
-  readonly input: string;
-  /** Shape of one row of input, without the batch. */
-  readonly dims: readonly number[];
+export interface BenchModel extends ClusterModel {
+  readonly name: BenchModelName;
   readonly maxBatch: number;
+  /** The only input. */
+  readonly input: string;
+  readonly datatype: "FP32" | "INT64";
+  /** Shape of one row, without the batch. */
+  readonly dims: readonly number[];
 }
 
-/** Floats in one row of input. */
-export const widthOf = (model: BenchModel): number =>
-  model.dims.reduce((product, dim) => product * dim, 1);
+const INPUTS: Readonly<Record<BenchModelName, Pick<BenchModel, "input" | "datatype" | "dims">>> = {
+  tiny: { input: "x", datatype: "FP32", dims: [64] },
+  mlp10m: { input: "x", datatype: "FP32", dims: [512] },
+  encoder1g: { input: "ids", datatype: "INT64", dims: [256] },
+  echo600k: { input: "x", datatype: "FP32", dims: [150_000] },
+};
 
-const FLOAT = 1;
+export const benchModels = (): readonly BenchModel[] =>
+  BENCH_MODELS.map((name) => {
+    const model = benchModel(name);
+    return { ...model, ...INPUTS[name], name, maxBatch: model.options.maxBatch };
+  });
 
-function tinyModel(): BenchModel {
-  const width = 64;
-  const weights = Float32Array.from(
-    { length: width * width },
-    (_, at) => ((at * 7) % 13) / 50 - 0.1,
-  );
-  const file = encodeModel(
-    model({
-      name: "tiny",
-      node: [node("MatMul", ["x", "w"], ["h"]), node("Relu", ["h"], ["y"])],
-      initializer: [f32("w", [width, width], weights)],
-      input: [valueInfo("x", FLOAT, ["batch", width])],
-      output: [valueInfo("y", FLOAT, ["batch", width])],
-    }),
-  );
-  return { name: "tiny", file, input: "x", dims: [width], maxBatch: 64 };
+/** One row of input: values between -1 and 1, or small whole numbers, that differ. */
+export function rowOf({ datatype, dims }: Pick<BenchModel, "datatype" | "dims">): Uint8Array {
+  const length = dims.reduce((product, dim) => product * dim, 1);
+  const values =
+    datatype === "FP32"
+      ? Float32Array.from({ length }, (_, at) => ((at * 31) % 201) / 100 - 1)
+      : BigInt64Array.from({ length }, (_, at) => BigInt((at * 31) % 997));
+  return new Uint8Array(values.buffer);
 }
-
-function largeModel(): BenchModel {
-  const width = 150_000;
-  const file = encodeModel(
-    model({
-      name: "large",
-      node: [node("ReduceMean", ["x", "axes"], ["y"])],
-      initializer: [i64("axes", [1], [1])],
-      input: [valueInfo("x", FLOAT, ["batch", width])],
-      output: [valueInfo("y", FLOAT, ["batch", 1])],
-    }),
-  );
-  return { name: "large", file, input: "x", dims: [width], maxBatch: 8 };
-}
-
-export const benchModels = (): readonly BenchModel[] => [tinyModel(), largeModel()];

@@ -1,6 +1,6 @@
 /** Open Inference requests: for `fetch`, and as the bytes that the load generator sends. */
 
-import { type BenchModel, widthOf } from "./models.ts";
+import { type BenchModel, rowOf } from "./models.ts";
 
 /** Where an ingress, or the floor, listens. */
 export interface Target {
@@ -15,16 +15,16 @@ export interface InferRequest {
   readonly body: Buffer<ArrayBuffer>;
 }
 
-/** One row of float32 in the binary tensor extension, its output asked for in binary too. */
+/** One row in the binary tensor extension, its output asked for in binary too. */
 export function inferRequest(target: Target, model: BenchModel): InferRequest {
-  const row = rowOf(widthOf(model));
+  const row = rowOf(model);
   const json = Buffer.from(
     JSON.stringify({
       inputs: [
         {
           name: model.input,
           shape: [1, ...model.dims],
-          datatype: "FP32",
+          datatype: model.datatype,
           parameters: { binary_data_size: row.byteLength },
         },
       ],
@@ -38,7 +38,7 @@ export function inferRequest(target: Target, model: BenchModel): InferRequest {
       "Inference-Header-Content-Length": String(json.length),
       ...(target.key === undefined ? {} : { Authorization: `Bearer ${target.key}` }),
     },
-    body: Buffer.concat([json, new Uint8Array(row.buffer)]),
+    body: Buffer.concat([json, row]),
   };
 }
 
@@ -59,7 +59,3 @@ export async function inferOnce(target: Target, model: BenchModel): Promise<Buff
   if (response.status !== 200) throw new Error(`${url}: ${response.status} ${bytes.toString()}`);
   return bytes.subarray(Number(response.headers.get("Inference-Header-Content-Length")));
 }
-
-/** Values between -1 and 1 that differ. */
-const rowOf = (width: number): Float32Array<ArrayBuffer> =>
-  Float32Array.from({ length: width }, (_, at) => ((at * 31) % 201) / 100 - 1);

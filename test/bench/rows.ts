@@ -17,7 +17,9 @@ export interface Row {
   readonly value: number;
   /** What the value is held against; undefined where it stands alone. */
   readonly floor: number | undefined;
-  /** Median of the ratios of each round's pair, so that a slow moment of the machine cancels out. */
+  /**
+   * Median of the ratios of each round's pair, so that a slow moment of the machine cancels out.
+   */
   readonly ratio: number | undefined;
   readonly goal?: Goal;
 }

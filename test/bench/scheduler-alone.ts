@@ -1,4 +1,6 @@
-/** The scenario of the scheduling core alone: its throughput, and how its cost grows with a fleet. */
+/**
+ * The scenario of the scheduling core alone: its throughput, and how its cost grows with a fleet.
+ */
 
 import type { Scenario } from "./bench.ts";
 import { median, pairedRow, ratioAtMost, type Row, valueAtLeast } from "./rows.ts";

@@ -1,7 +1,7 @@
 /**
  * The scheduling core alone: tickets in, assignments out, on virtual time at a steady offered rate.
- * What is timed is every call into the core; the fleet around it is not, nor are the moments in which
- * other processes had this one's core.
+ * What is timed is every call into the core; the fleet around it is not, nor are the moments in
+ * which other processes had this one's core.
  */
 
 import { type Ticket, TRACE_BYTES } from "@millrace/protocol";

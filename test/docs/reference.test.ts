@@ -1,4 +1,6 @@
-/** Holds the reference pages to the code: `npx vitest run --project repository -u` rewrites them. */
+/**
+ * Holds the reference pages to the code: `npx vitest run --project repository -u` rewrites them.
+ */
 
 import { renderPermissionsTable } from "@millrace/broker";
 import { ERRORS, SUBJECT_TABLE } from "@millrace/protocol";

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { parseSource } from "../support/source.ts";
 import { packageFrom, layerOf, readWorkspace, ROOT, type Workspace } from "../support/workspace.ts";
 import { IMPURE_GLOBALS, RULES } from "./rules.ts";
 
@@ -83,7 +84,7 @@ function planted(
       { path: `${folder}/test/index.test.ts`, text: changed.test ?? "export {};" },
     ]);
   });
-  return { packages, rootDevDependencies: { vitest: "5.1.1" } };
+  return { packages, rootDevDependencies: { vitest: "5.1.1" }, tests: [] };
 }
 
 describe("a rule", () => {
@@ -124,13 +125,13 @@ describe("a rule", () => {
   });
 
   test("checkOrder keeps services apart", () => {
-    const { packages, rootDevDependencies } = planted("std", {});
+    const sound = planted("std", {});
     const other = packageFrom(
       "services/back",
       { name: "@millrace/back", nx: { tags: ["layer:service"] } },
       [{ path: "services/back/src/index.ts", text: 'import "@millrace/front";' }],
     );
-    const both = { packages: [...packages, other], rootDevDependencies };
+    const both = { ...sound, packages: [...sound.packages, other] };
     expect(RULES.checkOrder(both)).toHaveLength(1);
   });
 
@@ -187,5 +188,15 @@ describe("a rule", () => {
     [{ src: 'import "../../std/src/index.ts";' }, "leaves the package"],
   ])("checkEntries refuses %j", (change, message) => {
     expect(RULES.checkEntries(planted("deciding", change)).join()).toContain(message);
+  });
+
+  test.each([
+    ['import "@millrace/std/src/heap.ts";', 1],
+    ['import "../../libs/std/src/index.ts";', 1],
+    ['import "lodash";', 1],
+    ['import "@millrace/std"; import "vitest/config"; import "../support/x.ts"; import "fs";', 0],
+  ])("checkTests counts in %s %d violations", (text, count) => {
+    const tests = [parseSource({ path: "test/e2e/one.test.ts", text })];
+    expect(RULES.checkTests({ ...planted("std", {}), tests })).toHaveLength(count);
   });
 });

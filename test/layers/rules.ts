@@ -1,7 +1,8 @@
 /**
  * The layers as rules over what the packages really import. Each rule returns its violations as
- * sentences. base <- core <- sim; adapters know base and never a core; hosts and services know base,
- * core and adapters; services never know each other. Tests are held to the layer of their package.
+ * sentences. base <- core <- sim; adapters know base and never a core; hosts and services know
+ * base, core and adapters; services never know each other. Tests are held to the layer of their
+ * package.
  */
 
 import { builtinModules } from "node:module";
@@ -59,7 +60,9 @@ function importedBy(pack: Package, wanted: "src" | "test"): Map<string, string> 
   return imported;
 }
 
-/** Every package has one known layer, and what lies in `services` is a service and nothing else is. */
+/**
+ * Every package has one known layer, and what lies in `services` is a service and nothing else is.
+ */
 export function checkTags({ packages }: Workspace): string[] {
   return packages.flatMap((pack) => {
     const layer = layerOf(pack);
@@ -130,7 +133,9 @@ export function checkPurity({ packages }: Workspace): string[] {
   return violations;
 }
 
-/** What a package declares is what it imports: `dependencies` for src, `devDependencies` for test. */
+/**
+ * What a package declares is what it imports: `dependencies` for src, `devDependencies` for test.
+ */
 export function checkDeclared({ packages, rootDevDependencies }: Workspace): string[] {
   const violations: string[] = [];
   const names = new Set(packages.map((pack) => pack.name));
@@ -181,6 +186,23 @@ export function checkEntries({ packages }: Workspace): string[] {
   return violations;
 }
 
+/** Tests of the whole use packages by their entries, and npm packages that the root declares. */
+export function checkTests({ packages, rootDevDependencies, tests }: Workspace): string[] {
+  const known = new Set([...packages.map(({ name }) => name), ...Object.keys(rootDevDependencies)]);
+  return tests.flatMap((source) =>
+    source.imports
+      .filter((specifier) => {
+        if (isBuiltin(specifier)) return false;
+        if (isRelative(specifier)) {
+          return !new URL(specifier, `file:///${source.path}`).pathname.startsWith("/test/");
+        }
+        const deep = specifier.startsWith("@millrace/") && packageOf(specifier) !== specifier;
+        return deep || !known.has(packageOf(specifier));
+      })
+      .map((specifier) => `${source.path}: imports ${specifier}`),
+  );
+}
+
 export const RULES = {
   checkTags,
   checkOrder,
@@ -188,4 +210,5 @@ export const RULES = {
   checkPurity,
   checkDeclared,
   checkEntries,
+  checkTests,
 } as const;

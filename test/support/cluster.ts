@@ -1,6 +1,6 @@
 /**
- * A real cluster for tests and the benchmark: a broker and every service as a process of its own, on
- * loopback and free ports, with its files in a folder that goes when it is disposed.
+ * A real cluster for tests and the benchmark: a broker and every service as a process of its own,
+ * on loopback and free ports, with its files in a folder that goes when it is disposed.
  */
 
 import { createHash, randomBytes } from "node:crypto";
@@ -10,11 +10,11 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, inboxPrefix, startBroker } from "@millrace/broker";
+import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
 import { supervise, type Supervised } from "@millrace/fleet";
-import type { ModelSpec } from "@millrace/protocol";
+import type { ModelSpec, PushOptions } from "@millrace/protocol";
 import { type Log, present, type Result } from "@millrace/std";
 import { activate, addVersion, digestOf, openStore, setLoaded, type Store } from "@millrace/store";
 import { ROOT } from "./workspace.ts";
@@ -22,12 +22,10 @@ import { ROOT } from "./workspace.ts";
 export const ROLES = ["scheduler", "ingress", "gpu-worker", "cpu-worker"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** A model to push: its file, and what the file does not say. */
-export interface ClusterModel extends Pick<ModelSpec, "name"> {
+/** A model to push: its file, and what the file does not say. `@millrace/examples` makes such. */
+export interface ClusterModel {
   readonly file: Uint8Array;
-  /** Default: what reading the file suggests. */
-  readonly maxBatch?: number;
-  readonly padding?: ModelSpec["padding"];
+  readonly options: PushOptions;
 }
 
 export interface ClusterOptions {
@@ -72,7 +70,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const cluster = stack.use(await Cluster.start({ ...options, directory, broker, bus, store }));
   for (const model of options.models ?? []) await cluster.push(model);
   await cluster.ready();
-  for (const model of options.models ?? []) await cluster.modelReady(model.name);
+  for (const { options: pushed } of options.models ?? []) await cluster.modelReady(pushed.name);
   cluster.own(stack.move());
   return cluster;
 }
@@ -145,6 +143,27 @@ export class Cluster implements AsyncDisposable {
     return `http://${this.host}:${this.port}`;
   }
 
+  /** For the `millrace` command, or any other client. */
+  get environment(): Readonly<Record<string, string>> {
+    return {
+      MILLRACE_URL: this.url,
+      MILLRACE_API_KEY: this.key,
+      MILLRACE_NATS_URL: this.broker.url,
+      MILLRACE_NATS_SEED_FILE: this.broker.seedFile("admin"),
+    };
+  }
+
+  /** A connection with the rights of a user, which sees what that user may. */
+  connect(user: User): Promise<Bus> {
+    return connectBus({
+      servers: [this.broker.url],
+      name: `${user}-test-${process.pid}`,
+      seed: this.broker.seed(user),
+      inboxPrefix: inboxPrefix(user),
+      log: silent,
+    });
+  }
+
   get ids(): readonly string[] {
     return [...this.#members.keys()];
   }
@@ -182,28 +201,25 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Adds the model's file as its next version, which answers from then on. */
-  async push(model: ClusterModel): Promise<ModelSpec> {
-    const signature = mustSucceed(await inspectModel(model.file, INSPECT_LIMITS));
-    mustSucceed(await this.store.blobs.put(model.file));
+  async push({ file, options }: ClusterModel): Promise<ModelSpec> {
+    const { inputs, outputs } = mustSucceed(await inspectModel(file, INSPECT_LIMITS));
+    mustSucceed(await this.store.blobs.put(file));
     const draft = {
-      name: model.name,
-      digest: await digestOf(model.file),
-      bytes: model.file.length,
-      inputs: [...signature.inputs],
-      outputs: [...signature.outputs],
-      maxBatch: model.maxBatch ?? signature.maxBatch,
-      ...(model.padding === undefined ? {} : { padding: model.padding }),
-      provenance: { source: "test", upstreamName: model.name, licence: "Apache-2.0" },
+      ...options,
+      digest: await digestOf(file),
+      bytes: file.length,
+      inputs: [...inputs],
+      outputs: [...outputs],
       createdAt: new Date().toISOString(),
     };
     const record = mustSucceed(
-      await this.store.registry.update(model.name, (before) => {
+      await this.store.registry.update(options.name, (before) => {
         const added = addVersion(before, draft);
         if (!added.ok) return added;
         return activate(added.value, added.value.latest ?? added.value.active);
       }),
     );
-    const { active, versions } = present(record, model.name);
+    const { active, versions } = present(record, options.name);
     return present(versions[active], `version ${active}`);
   }
 

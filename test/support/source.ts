@@ -6,11 +6,16 @@ import type { TextFile } from "./workspace.ts";
 export interface Source extends TextFile {
   /** Module specifiers of imports, re-exports, `import()` and `import type`, without repeats. */
   readonly imports: readonly string[];
-  /** Names that are read and declared nowhere in the file, `Math.random` and `import.meta` among them. */
+  /**
+   * Names that are read and declared nowhere in the file, `Math.random` and `import.meta` among
+   * them.
+   */
   readonly globals: ReadonlySet<string>;
   readonly declared: ReadonlySet<string>;
   /** True where the file awaits or declares something async. */
   readonly asynchronous: boolean;
+  /** Where strings, templates and regular expressions stand, in characters of the text. */
+  readonly literals: readonly (readonly [from: number, to: number])[];
   /** True where every statement is `export ... from`. */
   readonly onlyReexports: boolean;
 }
@@ -65,6 +70,7 @@ class Findings {
   readonly imports = new Set<string>();
   readonly references = new Set<string>();
   readonly declared = new Set<string>();
+  readonly literals: [number, number][] = [];
   asynchronous = false;
 
   visit(node: Node): void {
@@ -84,6 +90,12 @@ class Findings {
     if (node.type === "Identifier") this.references.add(String(node.name));
     if (node.type === "AwaitExpression" || node.async === true || node.await === true) {
       this.asynchronous = true;
+    }
+    if (
+      node.type === "TemplateLiteral" ||
+      (node.type === "Literal" && typeof node.raw === "string")
+    ) {
+      this.literals.push([Number(node.start), Number(node.end)]);
     }
     if (node.type === "MetaProperty") this.references.add("import.meta");
     if (node.type === "MemberExpression" && isNode(node.object) && isNode(node.property)) {
@@ -134,6 +146,7 @@ export function parseSource(file: TextFile): Source {
     imports: [...findings.imports],
     globals: new Set([...findings.references].filter((name) => !findings.declared.has(name))),
     declared: findings.declared,
+    literals: findings.literals,
     asynchronous: findings.asynchronous,
     onlyReexports: statements.every(
       (statement) =>

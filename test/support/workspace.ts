@@ -1,4 +1,6 @@
-/** The repository as records: its files, and its packages with their layers and what they import. */
+/**
+ * The repository as records: its files, and its packages with their layers and what they import.
+ */
 
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -32,6 +34,8 @@ export interface Workspace {
   readonly packages: readonly Package[];
   /** Test-only packages that the root declares for all. */
   readonly rootDevDependencies: Readonly<Record<string, string>>;
+  /** What lies in `test`: it stands above every layer. */
+  readonly tests: readonly Source[];
 }
 
 /** What git tracks or would track; deleted files that git still lists are left out. */
@@ -83,7 +87,8 @@ export function readWorkspace(): Workspace {
     string,
     string
   >;
-  return { packages, rootDevDependencies };
+  const tests = files.filter((path) => path.startsWith("test/") && isCode(path));
+  return { packages, rootDevDependencies, tests: tests.map((path) => parseSource(readText(path))) };
 }
 
 /** The one layer of a package, or undefined where its tags do not say exactly one. */

@@ -1,4 +1,6 @@
-/** The linter's configuration refuses what the house style bans: each ban on a file planted for it. */
+/**
+ * The linter's configuration refuses what the house style bans: each ban on a file planted for it.
+ */
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

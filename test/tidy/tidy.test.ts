@@ -60,6 +60,15 @@ describe("a rule", () => {
     expect(RULES[name]({ path, text })).not.toEqual([]);
   });
 
+  test("checkColumns lets a text run on, and nothing that the formatter could break", () => {
+    const long = "word ".repeat(25);
+    const columns = (text: string): string[] => RULES.checkColumns({ path: "a.ts", text });
+    expect(columns(`const text = "${long}";`)).toEqual([]);
+    expect(columns(`test("${long}", () => {});`)).toEqual([]);
+    expect(columns(`// ${long}\nconst text = "";`)).toHaveLength(1);
+    expect(columns(`const text = "" /* ${long} */;`)).toHaveLength(1);
+  });
+
   test("checkNames lets words be that only contain a banned one", () => {
     const text = "const implied = 1; const imply = implied; export const utilisation = imply;";
     expect(RULES.checkNames({ path: "libs/std/src/utilities-free.ts", text })).toEqual([]);

@@ -112,10 +112,12 @@ export class ModelQueue {
     const taken: Queued[] = [];
     for (let tier = 0; tier < 3; tier++) {
       for (const entry of this.#tiers[tier as Tier].heap.values()) {
-        if (entry.tier === tier && matches(entry)) taken.push(entry);
+        if (entry.tier !== tier || !matches(entry)) continue;
+        // At once: an entry that moved up and was put back is in the heap twice.
+        this.#leave(entry);
+        taken.push(entry);
       }
     }
-    for (const entry of taken) this.#leave(entry);
     return taken;
   }
 

@@ -1,7 +1,7 @@
 /**
- * onnxruntime for Node has no BF16 tensors, in or out. A model that has them gets FP32 at its edges:
- * a Cast behind each such input and before each such output. Both conversions are exact, since the
- * FP32 values are widened BF16.
+ * onnxruntime for Node has no BF16 tensors, in or out. A model that has them gets FP32 at its
+ * edges: a Cast behind each such input and before each such output. Both conversions are exact,
+ * since the FP32 values are widened BF16.
  */
 
 import {

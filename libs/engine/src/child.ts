@@ -1,6 +1,6 @@
 /**
- * Runs `examine.ts` in a process of its own with a limit on its time and memory, so that no file and
- * no driver can hang, fill or crash the process that asks.
+ * Runs `examine.ts` in a process of its own with a limit on its time and memory, so that no file
+ * and no driver can hang, fill or crash the process that asks.
  */
 
 import { execFile, spawn } from "node:child_process";

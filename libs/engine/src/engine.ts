@@ -12,7 +12,7 @@ import {
   type ModelSpec,
   modelRef,
 } from "@millrace/protocol";
-import { assert, formatBytes } from "@millrace/std";
+import { assert, formatBytes, present } from "@millrace/std";
 import type { PassedOver } from "./device.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import type { ThreadLink } from "./link.ts";
@@ -52,7 +52,7 @@ export interface Engine extends AsyncDisposable {
   readonly passedOver: readonly PassedOver[];
   /** Rises when the thread finishes anything; a busy engine that does not progress hangs. */
   readonly progress: number;
-  /** Why nothing can run here any more: a poisoned device or a dead thread. The process must end. */
+  /** Why nothing runs here any more, a poisoned device or a dead thread: the process must end. */
   readonly poisoned: string | undefined;
   /** The device and its memory, at most a second old. */
   readDevice(): Promise<Device>;
@@ -138,14 +138,13 @@ export class ThreadEngine implements Engine {
     assert(already === undefined, `${ref} is loading or unloading`);
     const before = await this.#readMemory(0);
     const estimate = this.#measured.get(spec.digest) ?? estimateBytes(spec);
-    if (estimate > before.freeBytes) return tooLarge(ref, estimate, before); // I3: nothing is created
+    // I3: refused before anything is created, so a device never runs out of memory by loading.
+    if (estimate > before.freeBytes) return tooLarge(ref, estimate, before);
     const layout = layoutOf(spec);
     this.#held.set(ref, { state: "loading", bytes: estimate, layout });
-    const whole = file.byteLength === file.buffer.byteLength && file.buffer instanceof ArrayBuffer;
-    const moved = whole ? file : file.slice();
-    const answer = await this.#parts.link.ask({ type: "load", ref, spec, file: moved }, [
-      moved.buffer as ArrayBuffer,
-    ]);
+    const moved = ownBuffer(file);
+    const load = { type: "load", ref, spec, file: moved } as const;
+    const answer = await this.#parts.link.ask(load, [moved.buffer]);
     if (answer.type !== "loaded") {
       this.#held.delete(ref);
       await this.#readMemory(0);
@@ -234,8 +233,9 @@ export class ThreadEngine implements Engine {
     const most = Math.max(bytes, this.#measured.get(digest) ?? 0);
     this.#measured.delete(digest);
     this.#measured.set(digest, most);
+    if (this.#measured.size <= MEASURED_MAX) return;
     const [oldest] = this.#measured.keys();
-    if (this.#measured.size > MEASURED_MAX && oldest !== undefined) this.#measured.delete(oldest); // I6
+    this.#measured.delete(present(oldest, "the oldest measurement")); // I6
   }
 
   #failure(answer: ThreadAnswer) {
@@ -266,6 +266,15 @@ export class ThreadEngine implements Engine {
       freeBytes: Math.max(0, Math.floor(freeBytes)),
     };
   }
+}
+
+/** The file in a buffer that holds nothing else; a copy where `file` is part of a larger one. */
+function ownBuffer(file: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = file;
+  if (!(buffer instanceof ArrayBuffer)) return new Uint8Array(file);
+  assert(!buffer.detached, "a model file was handed to an engine twice");
+  const whole = file.byteLength === buffer.byteLength;
+  return whole ? new Uint8Array(buffer) : new Uint8Array(file);
 }
 
 function tooLarge(ref: string, bytes: number, { freeBytes, totalBytes }: MemoryReading): Fault {

@@ -1,7 +1,7 @@
 /**
- * The inspecting process: reads a model from standard input, opens it, tries it with one row and with
- * two, and writes what it saw to standard output as JSON. It runs untrusted files, so whoever starts
- * it bounds its time and memory; see `child.ts`.
+ * The inspecting process: reads a model from standard input, opens it, tries it with one row and
+ * with two, and writes what it saw to standard output as JSON. It runs untrusted files, so whoever
+ * starts it bounds its time and memory; see `child.ts`.
  */
 
 import { Worker } from "node:worker_threads";
@@ -25,7 +25,7 @@ export interface ExamineRequest {
 
 export interface SeenTensor {
   readonly name: string;
-  /** As onnxruntime infers it; -1 for open dimensions, empty also where it does not know the rank. */
+  /** As onnxruntime infers it; -1 for open dimensions, empty also where the rank is unknown. */
   readonly shape: readonly number[];
 }
 

@@ -5,31 +5,39 @@
 
 import { type DeviceClass, type Fault, fault } from "@millrace/protocol";
 
-const OUT_OF_MEMORY =
-  /out of memory|failed to allocate|bad_alloc|cannot allocate|allocation failed|ALLOC_FAILED|cudaErrorMemoryAllocation|CUDA (?:failure|error) 2\b|smaller than requested bytes|invalid array (?:buffer )?length/i;
+const anyOf = (...patterns: readonly string[]): RegExp => new RegExp(patterns.join("|"), "i");
+
+const OUT_OF_MEMORY = anyOf(
+  "out of memory|failed to allocate|bad_alloc|cannot allocate|allocation failed|ALLOC_FAILED",
+  "cudaErrorMemoryAllocation|CUDA (?:failure|error) 2\\b|smaller than requested bytes",
+  "invalid array (?:buffer )?length",
+);
 
 /**
  * After these the device answers nothing right any more in this process: CUDA keeps returning the
  * error (sticky errors), and a lost device does not come back.
  */
-const POISONED = new RegExp(
-  [
-    "CUDA (?:failure|error):? (?:46|214|215|219|700|701|702|709|710|71[4-9]|720|999)\\b",
-    "illegal memory access|illegal address|cudaErrorIllegalAddress",
-    "unspecified launch failure|cudaErrorLaunchFailure",
-    "misaligned address|device-side assert|illegal instruction|hardware stack error",
-    "uncorrectable ECC|ECC error",
-    "device(?: is| was|) lost|GPU is lost|device removed|DEVICE_LOST|DEVICE_REMOVED",
-    "\\bXid\\b",
-  ].join("|"),
-  "i",
+const POISONED = anyOf(
+  "CUDA (?:failure|error):? (?:46|214|215|219|700|701|702|709|710|71[4-9]|720|999)\\b",
+  "illegal memory access|illegal address|cudaErrorIllegalAddress",
+  "unspecified launch failure|cudaErrorLaunchFailure",
+  "misaligned address|device-side assert|illegal instruction|hardware stack error",
+  "uncorrectable ECC|ECC error",
+  "device(?: is| was|) lost|GPU is lost|device removed|DEVICE_LOST|DEVICE_REMOVED",
+  "\\bXid\\b",
 );
 
-const UNSUPPORTED =
-  /no op registered|could not find an implementation|not implemented|no opset import for domain|unsupported|is not a registered function\/op|is under development and support for this is limited/i;
+const UNSUPPORTED = anyOf(
+  "no op registered|could not find an implementation|not implemented|unsupported",
+  "no opset import for domain|is not a registered function/op",
+  "is under development and support for this is limited",
+);
 
-const CORRUPT =
-  /protobuf|no graph was found|does not have a graph|invalid model|invalid proto|type error|model data pointer is null|not acyclic|shape inference error|invalid tensor|unexpected end|duplicate|wasn't found|does not exist/i;
+const CORRUPT = anyOf(
+  "protobuf|no graph was found|does not have a graph|invalid model|invalid proto|type error",
+  "model data pointer is null|not acyclic|shape inference error|invalid tensor",
+  "unexpected end|duplicate|wasn't found|does not exist",
+);
 
 export interface RunFailure {
   readonly fault: Fault;

@@ -53,8 +53,8 @@ export function elementCount(dims: readonly number[], from = 0, to = dims.length
 }
 
 /**
- * The dimensions of an input when nobody has sent one yet: `rows` rows, padded axes at their longest,
- * and 1 for whatever else a request decides.
+ * The dimensions of an input when nobody has sent one yet: `rows` rows, padded axes at their
+ * longest, and 1 for whatever else a request decides.
  */
 export function sampleDims(tensor: TensorLayout, layout: Layout, rows: number): number[] {
   return tensor.shape.map((size, axis) => {

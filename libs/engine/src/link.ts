@@ -1,7 +1,7 @@
 /**
  * The engine's end of its thread: questions by id, their answers, and what becomes of them when the
- * thread ends. The thread is never terminated: onnxruntime aborts the whole process when that happens
- * during a run. It ends by itself once it was asked to close and has finished.
+ * thread ends. The thread is never terminated: onnxruntime aborts the whole process when that
+ * happens during a run. It ends by itself once it was asked to close and has finished.
  */
 
 import { Worker } from "node:worker_threads";

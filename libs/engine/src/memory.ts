@@ -1,6 +1,6 @@
 /**
- * What is known of a device's memory: NVIDIA's driver is asked, other devices have a declared budget
- * less what their models measurably take.
+ * What is known of a device's memory: NVIDIA's driver is asked, other devices have a declared
+ * budget less what their models measurably take.
  */
 
 import { execFile } from "node:child_process";
@@ -68,12 +68,13 @@ export async function queryGpus(): Promise<string> {
   return (await run("nvidia-smi", args, { timeout: QUERY_TIMEOUT_MS })).stdout;
 }
 
-/** Memory of one NVIDIA GPU, asked at most once per `maxAgeMs`; a failed question keeps the last answer. */
+/** Memory of one NVIDIA GPU; a question that fails keeps the last answer. */
 export class DriverMemory {
   readonly #query: () => Promise<string>;
   readonly #select: (gpus: readonly GpuReading[]) => MemoryReading | undefined;
   #last: MemoryReading | undefined;
-  #lastAtMs = -Infinity;
+  /** When the driver was asked for it. */
+  #askedAtMs = -Infinity;
   #pending: Promise<void> | undefined;
 
   constructor(
@@ -85,9 +86,13 @@ export class DriverMemory {
     this.#select = (gpus) => visibleGpu(gpus, deviceIndex, visibleDevices);
   }
 
-  /** Undefined until the driver has answered once. */
+  /**
+   * What the driver says, asked for no longer than `maxAgeMs` before this call, so that an answer
+   * after a load counts that load. Undefined until the driver has answered once.
+   */
   async read(maxAgeMs: number): Promise<MemoryReading | undefined> {
-    if (performance.now() - this.#lastAtMs >= maxAgeMs) {
+    const sinceMs = performance.now() - maxAgeMs;
+    while (this.#askedAtMs < sinceMs) {
       this.#pending ??= this.#ask();
       await this.#pending;
     }
@@ -95,12 +100,13 @@ export class DriverMemory {
   }
 
   async #ask(): Promise<void> {
+    const nowMs = performance.now();
     try {
       this.#last = this.#select(parseGpus(await this.#query())) ?? this.#last;
     } catch {
       // No driver, or one that is too busy to answer: the last figures are the best there are.
     } finally {
-      this.#lastAtMs = performance.now();
+      this.#askedAtMs = nowMs;
       this.#pending = undefined;
     }
   }

@@ -1,4 +1,4 @@
-/** The smallest model there is, to see whether a device starts and computes: y = x + x over one FP32. */
+/** The smallest model there is, to see whether a device starts and computes: y = x + x. */
 
 import { ELEMENT, encodeModel, model, node, valueInfo } from "@millrace/onnx";
 

@@ -1,8 +1,8 @@
 /**
- * The buffers in which batches cross to the thread: moved there, and moved back with the answer to be
- * used again, because a fresh buffer of a large batch costs more in page faults than the copy into
- * it. Shared memory would not need to be moved, but V8 copies into it byte by byte from sources that
- * are not aligned: ten times as slow.
+ * The buffers in which batches cross to the thread: moved there, and moved back with the answer to
+ * be used again, because a fresh buffer of a large batch costs more in page faults than the copy
+ * into it. Shared memory would not need to be moved, but V8 copies into it byte by byte from
+ * sources that are not aligned: ten times as slow.
  */
 
 const SLAB_BYTES_MIN = 64 * 1024;

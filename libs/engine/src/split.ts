@@ -1,7 +1,7 @@
 /**
  * One batch's outputs become many answers: each item gets its own rows, cut back to its own length
- * where an output has the padded axis, encoded for the wire. All bodies share one allocation, so one
- * buffer is handed back to the thread that answers.
+ * where an output has the padded axis, encoded for the wire. All bodies share one allocation, so
+ * one buffer is handed back to the thread that answers.
  */
 
 import {
@@ -84,14 +84,12 @@ function checkOutputs(
   if (layout.maxBatch === 0) return undefined;
   for (const [at, { name, padAxis }] of layout.outputs.entries()) {
     const { dims } = outputs[at] as OutputTensor;
-    const shape = `[${dims.join(",")}]`;
+    const given = `output ${name} has shape [${dims.join(",")}]`;
     if (dims[0] !== ran.rows) {
-      const message = `output ${name} has shape ${shape}, its first dimension should be ${ran.rows} rows`;
-      return fault("EXECUTION_FAILED", message);
+      return fault("EXECUTION_FAILED", `${given}, its first should be ${ran.rows}`);
     }
     if (padAxis > 0 && dims[padAxis] !== ran.length) {
-      const message = `output ${name} has shape ${shape}, its dimension ${padAxis} should be ${ran.length}`;
-      return fault("EXECUTION_FAILED", message);
+      return fault("EXECUTION_FAILED", `${given}, dimension ${padAxis} should be ${ran.length}`);
     }
   }
   return undefined;

@@ -1,6 +1,6 @@
 /**
- * Loading a model: create the session, compare it with the registered signature, and run every batch
- * size once to warm it up and once to time it, so that the first request pays for nothing.
+ * Loading a model: create the session, compare it with the registered signature, and run every
+ * batch size once to warm it up and once to time it, so that the first request pays for nothing.
  */
 
 import { batchBuckets, type Fault, fault } from "@millrace/protocol";
@@ -25,11 +25,11 @@ const failed = (wrong: Fault, fatal = false): LoadOutcome => ({
 
 /**
  * Yields between steps, where the caller may run other models. Fails with MODEL_CORRUPT or
- * MODEL_UNSUPPORTED for a file that does not open, OUT_OF_MEMORY, and LOAD_FAILED for a signature or
- * a batch limit that the file does not keep.
+ * MODEL_UNSUPPORTED for a file that does not open, OUT_OF_MEMORY, and LOAD_FAILED for a signature
+ * or a batch limit that the file does not keep.
  *
- * Requests may decide dimensions that nothing is declared about; a model that fails with the guess of
- * 1 for those is loaded unwarmed, since it may well run with real ones.
+ * Requests may decide dimensions that nothing is declared about; a model that fails with the guess
+ * of 1 for those is loaded unwarmed, since it may well run with real ones.
  */
 export async function* loadModel(
   file: Uint8Array,
@@ -125,8 +125,8 @@ function compareSignature(session: Session, layout: Layout): Fault | undefined {
       const expected = tensor.datatype === "BF16" ? "FP32" : tensor.datatype;
       if (type === expected) continue;
       const given = value === undefined ? "does not have it" : `has ${type ?? "another type"}`;
-      const message = `${side} ${tensor.name} is registered as ${tensor.datatype}, the file ${given}`;
-      return fault("LOAD_FAILED", message);
+      const wanted = `${side} ${tensor.name} is registered as ${tensor.datatype}`;
+      return fault("LOAD_FAILED", `${wanted}, the file ${given}`);
     }
   }
   const extra = session.inputNames.find((name) =>

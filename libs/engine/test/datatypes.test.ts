@@ -57,7 +57,7 @@ describe("datatypes", () => {
       const bytes = Uint8Array.from(encoded.flatMap((text) => [text.length, 0, 0, 0, ...text]));
       return { datatype: "BYTES", dims: [1, 3], bytes };
     };
-    const bodies = [[texts(["a", "", "öß"])], [texts(["😀", "line\n", "x"])]];
+    const bodies = [[texts(["a", "", "öß"])], [texts(["\u{1f600}", "line\n", "x"])]];
     const result = await engine.run(
       spec,
       bodies.map((body) => item(1, body)),

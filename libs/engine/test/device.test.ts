@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 const BUDGET = 512 * MIB;
 
 describe("a device with a driver", () => {
-  test("its memory is the driver's, a model's is what went missing, and batches are rounded up", async () => {
+  test("tells the driver's memory, books what went missing, and rounds batches up", async () => {
     const link = await ThreadLink.open({ device: "cpu", deviceIndex: 0, threads: 1, spin: false });
     if (typeof link === "string") throw new Error(link);
     let freeMib = 1_000;
@@ -61,6 +61,16 @@ describe("devices and ends", () => {
     }
   });
 
+  test("a thread whose device does not start says so and ends", async () => {
+    const link = await ThreadLink.open({
+      device: "cuda",
+      deviceIndex: 99,
+      threads: 1,
+      spin: false,
+    });
+    expect(link).toEqual(expect.any(String));
+  });
+
   test("a processor advertises its budget, half of the memory unless declared", async () => {
     await using cpu = await openEngine({ device: "cpu", threads: 1 });
     const device = await cpu.readDevice();
@@ -87,6 +97,7 @@ describe("devices and ends", () => {
       link.ask({ type: "load", ref: "x@1", spec: undefined as never, file: new Uint8Array(1) }),
       link.ask({ type: "unload", ref: "y@1" }),
     ]);
+    expect(link.lostReason).toBeDefined();
     for (const answer of [...answers, await link.ask({ type: "unload", ref: "z@1" })]) {
       expect(answer).toMatchObject({ type: "failed", fatal: true });
     }

@@ -1,4 +1,4 @@
-/** Reading signatures of files of unknown origin: in bounded time and memory, with clear refusals. */
+/** Reading signatures of files of unknown origin, in bounded time and memory. */
 
 import {
   attribute,
@@ -26,7 +26,7 @@ async function refusal(file: Uint8Array, limits = LIMITS) {
 }
 
 describe("signatures", () => {
-  test("names, datatypes and shapes are read, and rows that grow with the input make a batch", async () => {
+  test("names, datatypes and shapes are read, and rows that grow make a batch", async () => {
     expect(await inspectModel(paddedModel().file(), LIMITS)).toEqual({
       ok: true,
       value: {

@@ -1,6 +1,6 @@
 /**
- * Figures of the engine, run by hand: `node libs/engine/test/measure.ts [latency|spin|cycles|stall]`.
- * Times are of this machine; compare the columns, not the numbers.
+ * Figures of the engine, run by hand: `node libs/engine/test/measure.ts
+ * [latency|spin|cycles|stall]`. Times are of this machine; compare the columns, not the numbers.
  */
 
 import os from "node:os";

@@ -75,6 +75,16 @@ describe("the driver's memory", () => {
     expect(asked()).toBe(2);
   });
 
+  test("is not taken from a question that was asked before it was wanted", async () => {
+    const { query, asked } = answers([TWO, TWO.replace("80992", "500")]);
+    const memory = new DriverMemory(0, query, undefined);
+    const early = memory.read(0);
+    const late = new Promise((resolve) => setTimeout(() => resolve(memory.read(0)), 2));
+    expect((await early)?.freeBytes).toBe(80992 * MIB);
+    expect(await late).toMatchObject({ freeBytes: 500 * MIB });
+    expect(asked()).toBe(2);
+  });
+
   test("keeps the last answer when the driver gives none", async () => {
     const memory = new DriverMemory(0, answers([TWO, new Error("busy")]).query, undefined);
     expect((await memory.read(0))?.freeBytes).toBe(80992 * MIB);

@@ -141,7 +141,7 @@ describe("merging", () => {
     expect(faultOf(layout(2), [one, one, one])).toBe("BATCH_TOO_LARGE");
   });
 
-  test("a length outside of the declared range, and one that the tensor does not have, are refused", () => {
+  test("a length out of range, and one that the tensor does not have, are refused", () => {
     const ids = (length: number, declared: number) =>
       item(
         1,

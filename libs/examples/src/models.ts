@@ -13,9 +13,9 @@ export interface SampleTensor {
   readonly data: readonly number[];
 }
 
-/** A real input that the model was not trained on. */
+/** A real input that the model was not trained on, and answers rightly. */
 export interface ExampleSample {
-  /** Counted from 1 below the header of the data set's file. */
+  /** Counted from 1 in the data set's file, its header apart. */
   readonly row: number;
   readonly label: string;
   /** The message that `ids` were made from, for `sms-spam`. */
@@ -36,15 +36,17 @@ export interface ExampleModel {
 const pathOf = (name: string, file: string): string =>
   fileURLToPath(new URL(`../models/${name}/${file}`, import.meta.url));
 
-/** These files are part of the repository and held by its tests, so they are not checked again. */
-const read = (name: string, file: string): unknown =>
-  JSON.parse(readFileSync(pathOf(name, file), "utf8"));
+const read = (name: string, file: string): string => readFileSync(pathOf(name, file), "utf8");
 
+/** These files are part of the repository and held by its tests, so they are not checked again. */
 const exampleModel = (name: string): ExampleModel => ({
   name,
   file: pathOf(name, "model.onnx"),
-  options: read(name, "model.json") as PushOptions,
-  samples: read(name, "samples.json") as readonly ExampleSample[],
+  options: JSON.parse(read(name, "model.json")) as PushOptions,
+  samples: read(name, "samples.jsonl")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as ExampleSample),
 });
 
 export const exampleModels = (): readonly ExampleModel[] => [

@@ -19,8 +19,11 @@ export function elementsText(tensor: Tensor): string {
   return quoteNonFinite(new NUMBER_ARRAYS[datatype](aligned(bytes)).join(","));
 }
 
-/** A tensor is a view at any offset into a message; a typed array needs its own aligned. */
-const aligned = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer;
+/**
+ * A tensor is a view at any offset into a message; a typed array needs its own aligned. Not `slice`,
+ * which copies nothing where the message is a `Buffer`.
+ */
+const aligned = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 
 /** "NaN", "Infinity" and "-Infinity", as in requests. */
 const quoteNonFinite = (text: string): string =>

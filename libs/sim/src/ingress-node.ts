@@ -2,6 +2,7 @@
 
 import { IngressCore, type IngressEffect, type IngressEvent, type Request } from "@millrace/admission";
 import {
+  type Answer,
   type CancelFrame,
   encodeCancel,
   encodePart,
@@ -42,6 +43,8 @@ export interface ClientRequest {
 interface Held {
   readonly asked: ClientRequest;
   readonly body: Uint8Array;
+  /** Its client went away; an answer that is already on its way to it reaches nobody. */
+  abandoned: boolean;
 }
 
 interface Outgoing {
@@ -99,6 +102,7 @@ export class IngressNode implements Node, Member {
     this.#outbox.clear();
     this.#world.network.leave(this.id, noticed);
     this.#world.observe({ type: "processEnded", process: this.id });
+    this.#world.ended(this);
   }
 
   pause(): void {
@@ -128,6 +132,7 @@ export class IngressNode implements Node, Member {
       case "answer": {
         const { from, device, answers } = readAnswers(bytes);
         for (const answer of answers) host.post({ type: "answered", from, device, answer });
+        if (this.#world.without("oneSettle")) this.#settleAgain(answers, from, device);
         return;
       }
       case "schedulerBeat":
@@ -155,7 +160,7 @@ export class IngressNode implements Node, Member {
     const record = this.#world.registry.record(asked.model);
     const seq = this.#seq++;
     const body = bodyOfRequest(id);
-    this.#held.set(seq, { asked, body });
+    this.#held.set(seq, { asked, body, abandoned: false });
     const request: Request = {
       client: "anonymous",
       model: modelRef(record.name, record.active),
@@ -172,15 +177,20 @@ export class IngressNode implements Node, Member {
     const { id: ingress } = this;
     this.#world.observe({ type: "requestAdmitted", request: name, ingress, deadlineUs, owed });
     host.post({ type: "requestArrived", seq, request });
+    const { openMax: max } = this.#world.scenario;
+    const what = "open requests";
+    this.#world.observe({ type: "levelRead", process: this.id, what, value: this.open, max });
     if (patienceUs === undefined) return;
     timeline.after(patienceUs, () => host.do(() => this.#abandon(host, seq, id)));
   }
 
   #abandon(host: Life["host"], seq: number, id: number): void {
-    if (this.#held.get(seq)?.asked.id !== id) return;
-    this.#held.delete(seq);
+    const held = this.#held.get(seq);
+    if (held === undefined || held.asked.id !== id) return;
+    held.abandoned = true;
     this.#world.observe({ type: "requestAbandoned", request: requestName(id) });
     host.post({ type: "abandoned", seq });
+    host.do(() => this.#held.delete(seq));
   }
 
   #perform(effect: IngressEffect): void {
@@ -207,6 +217,7 @@ export class IngressNode implements Node, Member {
     const held = this.#held.get(seq);
     const name = requestName(held?.asked.id);
     if (!this.#world.without("oneSettle")) this.#held.delete(seq);
+    if (held?.abandoned === true) return;
     if (outcome.ok) {
       const content = requestName(requestOfBody(outcome.served.answer.body));
       this.#world.trace(this.id, "answer", { name, content });
@@ -217,6 +228,15 @@ export class IngressNode implements Node, Member {
       this.#world.trace(this.id, "refusal", { name, code, message });
       const told = { ok: false, code } as const;
       this.#world.observe({ type: "requestSettled", request: name, outcome: told });
+    }
+  }
+
+  /** What an ingress does that has forgotten whom it answered. */
+  #settleAgain(answers: readonly Answer[], from: string, device: string): void {
+    for (const answer of answers) {
+      if (!this.#held.has(answer.seq) || answer.error !== undefined) continue;
+      const served = { answer, from, device, attempts: 1, totalUs: 0 };
+      this.#settle({ type: "settle", seq: answer.seq, outcome: { ok: true, served } });
     }
   }
 

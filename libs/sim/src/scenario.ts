@@ -9,6 +9,8 @@ import { type Random, seededRandom } from "@millrace/std";
 import type { NetworkOptions } from "./network.ts";
 
 export const MIB = 1024 * 1024;
+/** Rows of one request. */
+export const ROWS_MAX = 4;
 const MS = 1_000;
 
 /** What happens at moments of its own, each kind at its own rate. */

@@ -7,6 +7,7 @@ import {
   encodeJson,
   frameKind,
   type ModelRecord,
+  type SchedulerHeartbeat,
 } from "@millrace/protocol";
 import { SchedulerCore, type SchedulerEffect, type SchedulerEvent } from "@millrace/scheduling";
 import { unreachable } from "@millrace/std";
@@ -20,6 +21,7 @@ import {
   readTickets,
   readWorkerBeat,
 } from "./reading.ts";
+import { ROWS_MAX } from "./scenario.ts";
 import type { Node, World } from "./world.ts";
 
 interface Life {
@@ -72,6 +74,7 @@ export class SchedulerNode implements Node, Member {
     this.#life = undefined;
     this.#world.network.leave(this.id, noticed);
     this.#world.observe({ type: "processEnded", process: this.id });
+    this.#world.ended(this);
   }
 
   pause(): void {
@@ -82,9 +85,13 @@ export class SchedulerNode implements Node, Member {
     this.#life?.host.resume();
   }
 
-  /** Begins a drain; `whenOver` is called when nothing is left, unless the process ends before. */
   drain(): void {
     this.#life?.host.post({ type: "drainBegan" });
+  }
+
+  /** Differs from one process to the next. */
+  get life(): unknown {
+    return this.#life;
   }
 
   get drained(): boolean {
@@ -167,10 +174,19 @@ export class SchedulerNode implements Node, Member {
         return;
       }
       case "beat":
+        this.#watchQueues(effect.heartbeat);
         network.publish({ from, channel: "schedulerBeat", bytes: encodeJson(effect.heartbeat) });
         return;
       default:
         return unreachable(effect);
+    }
+  }
+
+  #watchQueues({ loads }: SchedulerHeartbeat): void {
+    const max = this.#world.scenario.queueTicketsMax * ROWS_MAX;
+    for (const { ref, queuedRows } of loads) {
+      const what = `rows for ${ref}`;
+      this.#world.observe({ type: "levelRead", process: this.id, what, value: queuedRows, max });
     }
   }
 }

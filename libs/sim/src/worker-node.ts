@@ -105,6 +105,7 @@ export class WorkerNode implements Node, Member {
     this.#kept = [];
     this.#world.network.leave(this.id, noticed);
     this.#world.observe({ type: "processEnded", process: this.id });
+    this.#world.ended(this);
   }
 
   pause(): void {

@@ -50,6 +50,8 @@ export interface World {
   without(defence: Defence): boolean;
   /** True until everything is healed. */
   faulty(): boolean;
+  /** A process has ended; whoever supervises it starts it again. */
+  ended(node: Node): void;
 }
 
 /** The registry of models, as everyone comes to know it. */

@@ -34,9 +34,10 @@ export interface Registry {
   /**
    * Resolves after every present record was given to `changed`, and goes on until disposed.
    * Waits where the registry cannot be read yet, saying so through `problem`, and catches up after
-   * a reconnect. Rejects with a FaultError only when the connection closes first.
+   * a reconnect. Rejects only when the connection closes first, with a FaultError, or `signal` ends
+   * the wait, with its reason.
    */
-  watch(watcher: RegistryWatcher): Promise<AsyncDisposable>;
+  watch(watcher: RegistryWatcher, signal?: AbortSignal): Promise<AsyncDisposable>;
   /** Undefined where there is no such model. Faults: INVALID_NAME, those of `storageFault`. */
   get(name: string): Promise<Result<ModelRecord | undefined, Fault>>;
   /** Every record that validates, by name; the others are reported as process warnings. */
@@ -76,17 +77,26 @@ export class KvRegistry implements Registry {
     for (const watch of this.#watches) await watch[Symbol.asyncDispose]();
   }
 
-  async watch(watcher: RegistryWatcher): Promise<AsyncDisposable> {
+  async watch(watcher: RegistryWatcher, signal?: AbortSignal): Promise<AsyncDisposable> {
+    signal?.throwIfAborted();
     const watch = new Watch(this.#jetstream, watcher);
     this.#watches.add(watch);
-    if (!this.#open) await watch[Symbol.asyncDispose]();
-    await watch.current;
-    return {
-      [Symbol.asyncDispose]: async () => {
-        this.#watches.delete(watch);
-        await watch[Symbol.asyncDispose]();
-      },
+    const end = async (): Promise<void> => {
+      this.#watches.delete(watch);
+      await watch[Symbol.asyncDispose]();
     };
+    const abort = (): void => void end();
+    signal?.addEventListener("abort", abort);
+    try {
+      if (!this.#open) await end();
+      await watch.current;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+    return { [Symbol.asyncDispose]: end };
   }
 
   async get(name: string): Promise<Result<ModelRecord | undefined, Fault>> {

@@ -334,6 +334,10 @@ describe("storage that cannot be used", () => {
     });
     const reader = await openStore(bus.connection, { create: false, replicas: 1 });
     expect(await reader.registry.list()).toMatchObject({ error: { code: "DISCONNECTED" } });
+    const stopping = new AbortController();
+    const stopped = reader.registry.watch(new Heard(), stopping.signal);
+    stopping.abort();
+    await expect(stopped).rejects.toBe(stopping.signal.reason);
     const heard = new Heard();
     const watching = reader.registry.watch(heard);
     await expect.poll(() => heard.problems.map(({ code }) => code)).toEqual(["DISCONNECTED"]);

@@ -52,7 +52,7 @@ function workerCells({ id, device, inFlight, backlogUs, state, models }: WorkerV
   return [
     id,
     // The class always stands first: an emulated device says so wherever it is shown.
-    name === "" ? kind : `${kind}: ${clip(name)}`,
+    name.startsWith(kind) ? clip(name) : `${kind}: ${clip(name)}`,
     `${used} / ${formatBytes(memoryTotalBytes)}`,
     String(inFlight),
     formatUs(backlogUs),

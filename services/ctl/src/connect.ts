@@ -79,9 +79,9 @@ export interface Cluster extends AsyncDisposable {
   readonly store: Store;
 }
 
-/** `create`: makes the buckets of the model store where they are missing. */
-export async function openCluster(options: { readonly create: boolean }): Promise<Cluster> {
+/** Also makes the buckets of the model store where they are missing: `admin` is who may. */
+export async function openCluster(): Promise<Cluster> {
   const bus = await connectCluster(findCluster(process.env));
-  const store = await openStore(bus.connection, options);
+  const store = await openStore(bus.connection, { create: true });
   return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
 }

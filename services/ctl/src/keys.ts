@@ -10,9 +10,10 @@ import * as v from "valibot";
 import { decodeJson } from "@millrace/protocol";
 import { CommandError } from "./failure.ts";
 
-const keySchema = v.object({
+/** Loose: what else the ingress reads of a key, its limits and models, stays as it was written. */
+const keySchema = v.looseObject({
   /** Names the key in logs and quotas; part of the key itself. */
-  id: v.pipe(v.string(), v.regex(/^[0-9a-z]{8}$/)),
+  id: v.pipe(v.string(), v.regex(/^[0-9a-z-]{1,64}$/)),
   /** Lower-case hex SHA-256 of the whole key. */
   hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
   /** Who or what it is for. */

@@ -64,7 +64,7 @@ async function runPush(file: string | undefined, options: PushOptions): Promise<
   const declared = options.from === undefined ? undefined : await readDeclaration(options.from);
   const declaration = declare(file, declared, options);
   const report = (line: string): void => console.error(line);
-  await using cluster = await openCluster({ create: true });
+  await using cluster = await openCluster();
   const { ref, outcome, record } = await pushModel(cluster.store, declaration, report);
   if (outcome === "same") {
     const active = record.active === Number(ref.split("@")[1]);

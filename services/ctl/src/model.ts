@@ -13,6 +13,7 @@ import {
 } from "@millrace/store";
 import { type Cluster, openCluster } from "./connect.ts";
 import { usageError, valueOf } from "./failure.ts";
+import { registerPushExamples } from "./model-examples.ts";
 import { registerPush } from "./model-push.ts";
 import { renderModel, renderModels } from "./model-view.ts";
 import { splitModel } from "./names.ts";
@@ -36,6 +37,7 @@ export function registerModel(program: Command): void {
       "Works on the registry of models, over NATS at MILLRACE_NATS_URL (or of `millrace up`).",
     );
   registerPush(model);
+  registerPushExamples(model);
   model
     .command("list")
     .summary("list every model")
@@ -79,33 +81,33 @@ export function registerModel(program: Command): void {
 }
 
 async function runList({ json }: JsonOption): Promise<void> {
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   const records = valueOf(await cluster.store.registry.list());
   console.log(json ? JSON.stringify(records) : renderModels(records));
 }
 
 async function runShow(name: string, { json }: JsonOption): Promise<void> {
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   const record = valueOf(found(name, valueOf(await cluster.store.registry.get(name))));
   console.log(json ? JSON.stringify(record) : renderModel(record));
 }
 
 async function runLoad(name: string, options: WaitOption): Promise<void> {
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   const record = await change(cluster.store, name, (before) => setLoaded(before, true));
   console.log(`${modelRef(name, record.active)} is to be loaded`);
   await waitFor(cluster, record, options);
 }
 
 async function runUnload(name: string): Promise<void> {
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   await change(cluster.store, name, (before) => setLoaded(before, false));
   console.log(`${name} is unloaded; \`millrace model load ${name}\` serves it again`);
 }
 
 async function runRollback(model: string, options: WaitOption): Promise<void> {
   const { name, version } = splitModel(model);
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   const record = await change(cluster.store, name, (before) =>
     version === undefined ? rollback(before) : activate(before, version),
   );
@@ -118,7 +120,7 @@ async function runRemove(model: string, { yes }: { readonly yes?: true }): Promi
   if (version === undefined && !yes) {
     throw usageError(`this removes ${name} with all its versions`, "confirm with --yes");
   }
-  await using cluster = await openCluster({ create: false });
+  await using cluster = await openCluster();
   const { registry } = cluster.store;
   let before: ModelRecord | undefined;
   valueOf(

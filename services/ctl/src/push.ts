@@ -13,7 +13,7 @@ import {
   modelRef,
   type ModelSpec,
 } from "@millrace/protocol";
-import { formatBytes, ok, type Result } from "@millrace/std";
+import { formatBytes, ok, present, type Result } from "@millrace/std";
 import {
   activate,
   addVersion,
@@ -58,6 +58,8 @@ export async function pushModel(
   const before = valueOf(await store.registry.get(declaration.name));
   const known = before === undefined ? undefined : findPushed(before, declaration, file);
   if (before !== undefined && known !== undefined) {
+    // Writes only where the stored file is damaged or gone.
+    valueOf(await store.blobs.put(bytes));
     return { ref: modelRef(before.name, known.version), outcome: "same", record: before };
   }
   report(`reading the signature of ${declaration.file} (${formatBytes(bytes.length)})`);
@@ -87,14 +89,10 @@ function findPushed(
 
 /** Adds the version and makes it the one that answers, in one write. */
 async function register(store: Store, draft: ModelDraft): Promise<Result<ModelRecord, Fault>> {
-  let written: ModelRecord | undefined;
   const updated = await store.registry.update(draft.name, (record) => {
     const added = addVersion(record, draft);
     if (!added.ok) return added;
-    const active = activate(added.value, added.value.latest ?? added.value.active);
-    if (active.ok) written = active.value;
-    return active;
+    return activate(added.value, added.value.latest ?? added.value.active);
   });
-  if (!updated.ok) return updated;
-  return ok(written as ModelRecord);
+  return updated.ok ? ok(present(updated.value, `the record of ${draft.name}`)) : updated;
 }

@@ -62,7 +62,7 @@ describe("decoding", () => {
     const data = [0b10000000, 0b10000000, 0b01111111, 0b00000000];
     const file = png({ width: 9, height: 2, channels: 1, depth: 1, data });
     const bits = rounded(decodePng(file, 1).values).join("");
-    expect(bits).toBe("100000001" + "011111110");
+    expect(bits).toBe("100000001011111110");
   });
 
   test("what is no PNG, cut off or enormous is refused with a remedy", () => {

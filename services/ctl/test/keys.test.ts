@@ -46,6 +46,14 @@ describe("keys", () => {
     expect(await readdir(directory)).toEqual(["keys"]);
   });
 
+  test("what else a line says of a key outlives the changes of others", async () => {
+    const path = join(directory, "keys");
+    const line = { id: "team-1", hash: "0".repeat(64), name: "t", createdAt: "", rate: 5 };
+    await writeFile(path, `${JSON.stringify(line)}\n`);
+    await createKey(path, "b", now);
+    expect((await readKeys(path))[0]).toEqual(line);
+  });
+
   test("a missing file is an empty one, a damaged one is told by its line", async () => {
     const path = join(directory, "keys");
     expect(await readKeys(path)).toEqual([]);

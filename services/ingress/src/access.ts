@@ -96,7 +96,8 @@ export function parseKeys(
     const where = `line ${at + 1}`;
     if (!parsed.ok) return fail(fault(parsed.error.code, `${where}: ${parsed.error.message}`));
     const { id, models, rate, concurrency } = parsed.value;
-    if (keys.has(id)) return fail(fault("INVALID_REQUEST", `${where}: the id ${id} is there twice`));
+    if (keys.has(id))
+      return fail(fault("INVALID_REQUEST", `${where}: the id ${id} is there twice`));
     if (keys.size === KEYS_MAX) {
       return fail(fault("INVALID_REQUEST", `more than ${KEYS_MAX} keys`));
     }

@@ -81,10 +81,7 @@ export class BodyReader {
     request.once("close", release);
   }
 
-  #readChunked(
-    request: IncomingMessage,
-    done: (body: Result<Uint8Array, Fault>) => void,
-  ): void {
+  #readChunked(request: IncomingMessage, done: (body: Result<Uint8Array, Fault>) => void): void {
     const chunks: Buffer[] = [];
     let held = 0;
     let state: "reading" | "ended" = "reading";

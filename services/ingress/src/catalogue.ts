@@ -48,7 +48,10 @@ export class Catalogue {
     const models = new Map<number, ServedModel>();
     for (const spec of Object.values(record.versions)) {
       const known = before?.models.get(spec.version);
-      models.set(spec.version, known !== undefined && isSame(known.spec, spec) ? known : serve(spec));
+      models.set(
+        spec.version,
+        known !== undefined && isSame(known.spec, spec) ? known : serve(spec),
+      );
     }
     this.#entries.set(record.name, { record, models, serving: before?.serving });
   }

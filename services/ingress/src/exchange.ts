@@ -1,6 +1,5 @@
 /** One inference request from its body to its answer: what the core does not need to know of it. */
 
-import type { ServerResponse } from "node:http";
 import {
   ByteWriter,
   encodePartOf,
@@ -13,6 +12,7 @@ import {
 import type { InferRequest, WantedOutput } from "@millrace/openinference";
 import type { Access } from "./access.ts";
 import type { ServedModel } from "./catalogue.ts";
+import type { Reply } from "./reply.ts";
 import { writeTrace } from "./trace.ts";
 
 export interface ExchangeParts {
@@ -20,7 +20,7 @@ export interface ExchangeParts {
   readonly access: Access;
   readonly model: ServedModel;
   readonly request: InferRequest;
-  readonly response: ServerResponse;
+  readonly reply: Reply;
   /** The client's `traceparent`. */
   readonly traceparent: string | undefined;
   readonly arrivedUs: number;
@@ -30,7 +30,7 @@ export class Exchange {
   readonly seq: number;
   readonly access: Access;
   readonly model: ServedModel;
-  readonly response: ServerResponse;
+  readonly reply: Reply;
   readonly arrivedUs: number;
   readonly id: string | undefined;
   readonly outputs: readonly WantedOutput[];
@@ -47,7 +47,7 @@ export class Exchange {
     this.seq = parts.seq;
     this.access = parts.access;
     this.model = parts.model;
-    this.response = parts.response;
+    this.reply = parts.reply;
     this.arrivedUs = parts.arrivedUs;
     this.id = request.id;
     this.outputs = request.outputs;

@@ -1,1 +1,2 @@
-export {};
+export { fields, type IngressConfig } from "./config.ts";
+export { type IngressService, runIngress } from "./run-ingress.ts";

@@ -84,11 +84,14 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
   });
   const { registry } = await openStore(bus.connection, { create: false, replicas: 1 });
   opened.use(
-    await registry.watch({
-      changed: (record) => pump.post({ type: "modelChanged", record }),
-      removed: (name) => pump.post({ type: "modelRemoved", name }),
-      problem: (problem) => log.warn(problem, "registry"),
-    }),
+    await registry.watch(
+      {
+        changed: (record) => pump.post({ type: "modelChanged", record }),
+        removed: (name) => pump.post({ type: "modelRemoved", name }),
+        problem: (problem) => log.warn(problem, "registry"),
+      },
+      signal,
+    ),
   );
   log.info({ servers: config.natsServers }, "ready");
   if (!signal.aborted) await once(signal, "abort");
@@ -112,5 +115,7 @@ function showFigures(metrics: Metrics, core: SchedulerCore): void {
   });
 }
 
-const meanBatchRows = (core: SchedulerCore): number =>
-  core.figures.batchesSent === 0 ? 0 : core.figures.rowsSent / core.figures.batchesSent;
+function meanBatchRows(core: SchedulerCore): number {
+  const { batchesSent, rowsSent } = core.figures;
+  return batchesSent === 0 ? 0 : rowsSent / batchesSent;
+}

@@ -1,7 +1,7 @@
 /**
- * The floor's front: node:http to NATS and back. It cuts the tensor out of an Open Inference request
- * by its two lengths and believes everything else. Arguments: the broker's URL, and the bytes from
- * which on a tensor goes straight to the worker. Says `{port}` to its parent.
+ * The floor's front: node:http to NATS and back. It cuts the tensor out of an Open Inference
+ * request by its two lengths and believes everything else. Arguments: the broker's URL, and the
+ * bytes from which on a tensor goes straight to the worker. Says `{port}` to its parent.
  */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -35,6 +35,9 @@ export function readMessages(directory: string): LabelledText {
   };
 }
 
-/** Rows below the header line. */
+/** The rows; a first line of column names is left out. */
 const linesOf = (directory: string, file: string): string[] =>
-  readFileSync(join(directory, file), "utf8").trimEnd().split(/\r?\n/).slice(1);
+  readFileSync(join(directory, file), "utf8")
+    .trimEnd()
+    .split(/\r?\n/)
+    .filter((line, at) => at > 0 || !/^(?:Block|Label)/.test(line));

@@ -14,13 +14,20 @@ import { trainSmsSpam } from "./sms-spam.ts";
 const DATASETS = new URL("../../../../../shared/datasets/", import.meta.url).pathname;
 const MODELS = new URL("../../models/", import.meta.url);
 
-const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
+/** As the formatter wants it: an object's members on lines of their own, a list on one. */
+const json = (value: unknown): string =>
+  `${JSON.stringify(value, undefined, 2)}\n`.replace(/\[[^[{]*?\]/g, (list) =>
+    list.replace(/\n */g, " ").replace("[ ", "[").replace(" ]", "]"),
+  );
+
+const jsonLines = (values: readonly unknown[]): string =>
+  values.map((value) => `${JSON.stringify(value)}\n`).join("");
 
 /** Files by name; the card is apart because it has a date. */
 const filesOf = (example: TrainedExample): Record<string, Uint8Array | string> => ({
   "model.onnx": encodeModel(example.model),
   "model.json": json(example.options),
-  "samples.json": json(example.samples),
+  "samples.jsonl": jsonLines(example.samples),
   ...example.files,
 });
 
@@ -30,11 +37,12 @@ const cardOf = ({ options, card }: TrainedExample, date: string): string => `\
 ${card}
 ## Reproduce
 
-Trained on ${date}. The same command gives the same bytes on every machine:
+Trained on ${date}. The same command gives the same bytes again:
 
     npm run train -w @millrace/examples -- DIRECTORY
 
-DIRECTORY holds the files of the data set as UCI publishes them; \`--check\` compares instead of writing.
+DIRECTORY holds UCI's \`optdigits.tra\`, \`optdigits.tes\` and \`SMSSpamCollection.tsv\`, with or without a header
+line. With \`--check\` the command compares and writes nothing.
 `;
 
 function write(example: TrainedExample, date: string): void {

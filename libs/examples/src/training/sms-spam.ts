@@ -69,7 +69,7 @@ export function trainSmsSpam(directory: string, progress: Progress): TrainedExam
   return {
     model: smsSpamModel(present(source.parameters[0], "the word vectors").value, layers),
     options: OPTIONS,
-    samples: samplesOf(messages, heldBack, ids),
+    samples: samplesOf(messages, heldBack, found, ids),
     score,
     card: cardOf({
       training: training.length,
@@ -156,15 +156,16 @@ function addScaled(
   }
 }
 
-/** The first held-back rows of each label. */
+/** The first held-back rows of each label that the model reads right. */
 const samplesOf = (
   { texts, labels }: LabelledText,
   heldBack: readonly number[],
+  found: readonly number[],
   ids: readonly (readonly number[])[],
 ): ExampleSample[] =>
   LABELS.flatMap((label, at) =>
     heldBack
-      .filter((row) => labels[row] === at)
+      .filter((row, place) => labels[row] === at && found[place] === at)
       .slice(0, SAMPLES_PER_LABEL)
       .map((row) => {
         const data = ids[row] as readonly number[];
@@ -231,24 +232,22 @@ interface CardFacts {
 const cardOf = (facts: CardFacts): string => `\
 Says of a text message whether it is spam.
 
-| tensor | datatype | shape | meaning |
-|---|---|---|---|
-| \`ids\` (input) | INT64 | [batch, length] | token ids of \`vocabulary.txt\`, line by line from 0; 0 is padding |
-| \`logits\` | FP32 | [batch, 2] | one score each for ham and spam |
-| \`probabilities\` | FP32 | [batch, 2] | their softmax |
+- Input \`ids\`, INT64 [batch, length]: token ids, which are the lines of \`vocabulary.txt\` from 0.
+- Output \`logits\`, FP32 [batch, 2]: a score each for ham and spam.
+- Output \`probabilities\`, FP32 [batch, 2]: their softmax.
 
-A message has 1 to ${TOKENS_MAX} tokens. Padding changes no answer, so messages of different lengths share a
-batch. An id past the vocabulary is an error.
+A message has 1 to ${TOKENS_MAX} tokens. Id ${PADDING_ID} is padding and changes no answer, so messages of different
+lengths share a batch. An id past the vocabulary is an error.
 
 ## Data
 
 SMS Spam Collection: 5574 English messages, 747 of them spam, collected in the United Kingdom and
 Singapore until 2011.
 
-- Held back: of the rows of each label, every fifth in file order. Used for nothing but the figures below.
+- Held back: of the rows of each label, every fifth in file order. They served the figures below only.
 - Trained on: ${facts.training} of the other rows. ${facts.twins} more read the same as a held-back row, numbers
   apart, and were left out.
-- Settings were chosen on a fifth of the training rows; the model was then trained on all of them.
+- Settings were chosen on a fifth of the training rows; then the model was trained on all of them.
 
 ## Architecture
 

@@ -16,10 +16,16 @@ export interface Greeting {
   readonly sample: { readonly model: string; readonly request: object } | undefined;
 }
 
-/** Lines for the terminal. Paths are relative to where the user is, so that they can be copied. */
-export function greet(greeting: Greeting, from: string = process.cwd()): readonly string[] {
+/** npm runs its scripts in the repository; the user is where npm was called. */
+const userDirectory = (): string => process.env.INIT_CWD ?? process.cwd();
+
+/** Lines for the terminal, with paths that can be copied there. */
+export function greet(greeting: Greeting, from: string = userDirectory()): readonly string[] {
   const { created, directory, keyFile, members, nats, sample, url } = greeting;
-  const path = (absolute: string): string => relative(from, absolute) || ".";
+  const path = (absolute: string): string => {
+    const below = relative(from, absolute);
+    return below.startsWith("..") ? absolute : below || ".";
+  };
   const metrics = members.map(({ env }) => env.MILLRACE_METRICS_PORT).join(", ");
   const lines = [
     "",

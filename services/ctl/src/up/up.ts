@@ -71,6 +71,7 @@ async function serve(
   const { key, created } = await ensureFirstKey(keyFile, keysFile);
   const plan = await choosePlan({ options, nats, directory, keysFile, say });
   const members = planMembers(plan);
+  say(`NATS is at ${nats.servers}; starting ${members.map(({ id }) => id).join(", ")}`);
   const processes = resources.use(new Processes({ members, logDirectory, say }));
   onStarted(processes);
   const url = `http://${plan.httpHost}:${plan.httpPort}`;
@@ -80,7 +81,7 @@ async function serve(
 
   const ids = members.filter(({ role }) => role !== "ingress").map(({ id }) => id);
   await awaitReady({ bus, ids, urls: [url], check: () => processes.check(), say, signal });
-  say(`${members.length} processes are running: ${members.map(({ id }) => id).join(", ")}`);
+  say("All of them are ready.");
   const sample = await introduceExamples({ store, ingress: { url, key }, say, signal });
   greet({ url, keyFile, created, nats, members, directory, sample }).forEach(say);
   await watchCluster({ bus, screen, signal });

@@ -1,0 +1,196 @@
+/** What is done to the cluster while a run is in its safety phase, and how all of it is healed. */
+
+import type { Random } from "@millrace/std";
+import { type Incident, within } from "./scenario.ts";
+import type { SchedulerNode } from "./scheduler-node.ts";
+import type { WorkerNode } from "./worker-node.ts";
+import type { IngressNode } from "./ingress-node.ts";
+import type { Node, World } from "./world.ts";
+import type { Workload } from "./workload.ts";
+
+const MS = 1_000;
+const DRAIN_LOOK_US = 20 * MS;
+const DRAIN_LOOKS_MAX = 50;
+
+export interface Cluster {
+  readonly ingresses: readonly IngressNode[];
+  readonly schedulers: readonly SchedulerNode[];
+  readonly workers: readonly WorkerNode[];
+}
+
+export class Faults {
+  readonly #world: World;
+  readonly #cluster: Cluster;
+  readonly #workload: Workload;
+  readonly #replaceModel: () => void;
+  readonly #random: Random;
+  readonly #nodes: readonly Node[];
+  readonly counts = new Map<Incident, number>();
+
+  constructor(
+    world: World,
+    cluster: Cluster,
+    workload: Workload,
+    replaceModel: () => void,
+    random: Random,
+  ) {
+    this.#world = world;
+    this.#cluster = cluster;
+    this.#workload = workload;
+    this.#replaceModel = replaceModel;
+    this.#random = random;
+    this.#nodes = [...cluster.ingresses, ...cluster.schedulers, ...cluster.workers];
+  }
+
+  run(untilUs: number): void {
+    for (const [kind, meanUs] of this.#world.scenario.incidents) this.#next(kind, meanUs, untilUs);
+  }
+
+  /** Ends every fault; processes that are down are started by their supervisor. */
+  heal(): void {
+    this.#world.network.heal();
+    for (const node of this.#nodes) node.resume();
+  }
+
+  /** A process that ended is started again, soon or after a while. */
+  restart(node: Node): void {
+    const soon = !this.#world.faulty() || this.#random.chance(0.5);
+    const delayUs = within(this.#random, 10 * MS, soon ? 100 * MS : 1_000 * MS);
+    this.#world.timeline.after(delayUs, () => {
+      if (!node.up) this.#start(node);
+    });
+  }
+
+  startAll(): void {
+    for (const node of this.#nodes) if (!node.up) this.#start(node);
+  }
+
+  #start(node: Node): void {
+    this.#world.trace(node.id, "start", {});
+    node.start();
+  }
+
+  #next(kind: Incident, meanUs: number, untilUs: number): void {
+    const { timeline } = this.#world;
+    const atUs = timeline.nowUs + Math.ceil(this.#random.exponential(meanUs));
+    if (atUs >= untilUs) return;
+    timeline.at(atUs, () => {
+      this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+      this.#happen(kind);
+      this.#next(kind, meanUs, untilUs);
+    });
+  }
+
+  #happen(kind: Incident): void {
+    switch (kind) {
+      case "workerCrash":
+        return this.#crash(this.#spare(this.#cluster.workers));
+      case "schedulerCrash":
+        return this.#crash(this.#spare(this.#cluster.schedulers));
+      case "ingressCrash":
+        return this.#crash(this.#pick(this.#cluster.ingresses));
+      case "pause":
+        return this.#pause();
+      case "partition":
+        return this.#partition();
+      case "disconnect":
+        return this.#disconnect();
+      case "brokerRestart":
+        return this.#restartBroker();
+      case "workerDrain": {
+        const worker = this.#spare(this.#cluster.workers);
+        if (worker !== undefined) this.#world.trace(worker.id, "drain", {});
+        return worker?.drain();
+      }
+      case "schedulerDrain":
+        return this.#drainScheduler();
+      case "newVersion":
+        return this.#replaceModel();
+      case "surge":
+        return this.#workload.surge();
+    }
+  }
+
+  #pick<T extends Node>(nodes: readonly T[]): T | undefined {
+    const up = nodes.filter((node) => node.up);
+    return up[this.#random.below(up.length)];
+  }
+
+  /** In a gentle run there is always another. */
+  #spare<T extends Node>(nodes: readonly T[]): T | undefined {
+    const all = nodes.every((node) => node.up);
+    return this.#world.scenario.gentle && !all ? undefined : this.#pick(nodes);
+  }
+
+  #crash(node: Node | undefined): void {
+    if (node === undefined) return;
+    const noticed = this.#random.chance(this.#world.scenario.noticed);
+    this.#world.trace(node.id, "crash", { noticed });
+    node.crash(noticed);
+  }
+
+  #pause(): void {
+    const node = this.#pick(this.#nodes);
+    if (node === undefined) return;
+    const us = within(this.#random, 5 * MS, this.#random.chance(0.5) ? 100 * MS : 1_200 * MS);
+    this.#world.trace(node.id, "pause", { us });
+    node.pause();
+    this.#world.timeline.after(us, () => {
+      this.#world.trace(node.id, "resume", {});
+      node.resume();
+    });
+  }
+
+  /** Between two processes, or one and everyone; in one direction, or in both. */
+  #partition(): void {
+    const { network, timeline } = this.#world;
+    const one = this.#nodes[this.#random.below(this.#nodes.length)];
+    if (one === undefined) return;
+    const others = this.#nodes.filter((node) => node !== one);
+    const all = this.#random.chance(0.5);
+    const chosen = all ? others : [others[this.#random.below(others.length)] ?? one];
+    const out = this.#random.chance(0.7);
+    const back = !out || this.#random.chance(0.7);
+    const us = within(this.#random, 10 * MS, 1_500 * MS);
+    this.#world.trace(one.id, "partition", { from: chosen.map(({ id }) => id), out, back, us });
+    for (const { id } of chosen) {
+      if (out) network.cut(one.id, id);
+      if (back) network.cut(id, one.id);
+    }
+    timeline.after(us, () => {
+      for (const { id } of chosen) {
+        if (out) network.mend(one.id, id);
+        if (back) network.mend(id, one.id);
+      }
+    });
+  }
+
+  #disconnect(): void {
+    const node = this.#pick(this.#nodes);
+    if (node === undefined) return;
+    this.#world.trace(node.id, "disconnect", {});
+    this.#world.network.disconnect(node.id, this.#random.chance(this.#world.scenario.noticed));
+  }
+
+  #restartBroker(): void {
+    const { network, timeline } = this.#world;
+    const us = within(this.#random, 50 * MS, 1_000 * MS);
+    this.#world.trace("broker", "restart", { us });
+    network.stopBroker();
+    timeline.after(us, () => network.startBroker());
+  }
+
+  #drainScheduler(): void {
+    const scheduler = this.#pick(this.#cluster.schedulers);
+    if (scheduler === undefined) return;
+    this.#world.trace(scheduler.id, "drain", {});
+    scheduler.drain();
+    const { life } = scheduler;
+    const look = (left: number): void => {
+      if (!scheduler.up || scheduler.life !== life) return;
+      if (scheduler.drained || left === 0) return scheduler.crash(true);
+      this.#world.timeline.after(DRAIN_LOOK_US, () => look(left - 1));
+    };
+    look(DRAIN_LOOKS_MAX);
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * One run: a cluster of real cores on virtual time, drawn from one seed. First a phase with faults in
+ * which nothing wrong may happen, then everything is healed, and a phase in which the right things
+ * must happen.
+ */
+
+import {
+  checkBounds,
+  checkDeviceLimits,
+  checkOneAnswer,
+  checkOwnAnswer,
+  checkRecovery,
+  checkUrgentFirst,
+  type Fact,
+  Observer,
+  type Violation,
+} from "@millrace/invariants";
+import { AssertionError, seededRandom } from "@millrace/std";
+import { type Cluster, Faults } from "./faults.ts";
+import { IngressNode } from "./ingress-node.ts";
+import { Network } from "./network.ts";
+import { ModelRegistry } from "./registry.ts";
+import { drawScenario, type Scenario, within } from "./scenario.ts";
+import { SchedulerNode } from "./scheduler-node.ts";
+import { Timeline } from "./timeline.ts";
+import { Trace } from "./trace.ts";
+import { WorkerNode } from "./worker-node.ts";
+import { Workload } from "./workload.ts";
+import type { Defence, Node, World } from "./world.ts";
+
+export interface SimulateOptions {
+  /** Defences that the run does without. */
+  readonly without?: readonly Defence[];
+  /** Is given each line of the trace; the report has the last ones anyway. */
+  readonly print?: (line: string) => void;
+}
+
+export interface Report {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly violations: readonly Violation[];
+  /** The last things that happened before the first violation, or before the end. */
+  readonly lastEvents: readonly string[];
+  readonly virtualUs: number;
+  readonly events: number;
+  readonly requests: number;
+  /** How requests ended: `ok` or an error's code, and how often. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  readonly incidents: ReadonlyMap<string, number>;
+}
+
+/** A healed cluster is back within this time. */
+const RECOVERY_US = 2_000_000;
+const LIVENESS_US = 600_000;
+/** Every deadline has passed by then. */
+const LIVENESS_US_MAX = 10_000_000;
+/** Cancellations and last beats arrive. */
+const REST_US = 400_000;
+/** A turn of an event loop, and the rounding of its timers. */
+const SLACK_US = 5_000;
+const SLICE_US = 100_000;
+
+export const simulate = (seed: number, options: SimulateOptions = {}): Report =>
+  new Simulation(seed, options).run();
+
+class Simulation {
+  readonly #scenario: Scenario;
+  readonly #timeline = new Timeline();
+  readonly #trace: Trace;
+  readonly #observer = new Observer([
+    (report) => checkOneAnswer(report, SLACK_US),
+    checkOwnAnswer,
+    checkDeviceLimits,
+    checkUrgentFirst,
+    checkBounds,
+    checkRecovery,
+  ]);
+  readonly #outcomes = new Map<string, number>();
+  readonly #registry: ModelRegistry;
+  readonly #network: Network;
+  readonly #cluster: Cluster;
+  readonly #workload: Workload;
+  readonly #faults: Faults;
+  readonly #random;
+  #faulty = true;
+  #broken = false;
+
+  constructor(seed: number, options: SimulateOptions) {
+    this.#scenario = drawScenario(seed);
+    const random = seededRandom(seed ^ 0x5eed);
+    this.#random = random.fork();
+    this.#trace = new Trace(this.#timeline, options.print);
+    this.#registry = new ModelRegistry(this.#scenario.models);
+    this.#network = new Network(this.#timeline, random.fork(), this.#scenario.network);
+    const world = this.#world(options, random.fork());
+    this.#cluster = {
+      ingresses: this.#scenario.ingresses.map((id) => new IngressNode(world, id)),
+      schedulers: this.#scenario.schedulers.map((id) => new SchedulerNode(world, id)),
+      workers: this.#scenario.workers.map((plan) => new WorkerNode(world, plan)),
+    };
+    this.#workload = new Workload(world, this.#cluster.ingresses, random.fork());
+    const replace = (): void => this.#replaceModel();
+    this.#faults = new Faults(world, this.#cluster, this.#workload, replace, random.fork());
+  }
+
+  run(): Report {
+    try {
+      this.#faults.startAll();
+      this.#runSafety();
+      this.#runLiveness();
+    } catch (bug) {
+      if (!(bug instanceof AssertionError)) throw bug;
+      this.#fail({ invariant: "I1", atUs: this.#timeline.nowUs, message: `${bug.stack}` });
+    }
+    return {
+      seed: this.#scenario.seed,
+      scenario: this.#scenario,
+      violations: this.#observer.violations,
+      lastEvents: this.#trace.lines(),
+      virtualUs: this.#timeline.nowUs,
+      events: this.#timeline.happened,
+      requests: this.#workload.asked,
+      outcomes: this.#outcomes,
+      incidents: this.#faults.counts,
+    };
+  }
+
+  #runSafety(): void {
+    const { safetyUs } = this.#scenario;
+    this.#workload.runSafety(safetyUs);
+    this.#faults.run(safetyUs);
+    this.#advance(safetyUs);
+  }
+
+  #runLiveness(): void {
+    this.#faulty = false;
+    this.#trace.note("all", "heal", {});
+    this.#faults.heal();
+    this.#faults.startAll();
+    this.#advance(RECOVERY_US);
+    this.#workload.runLiveness(this.#timeline.nowUs + LIVENESS_US);
+    this.#advance(LIVENESS_US);
+    const untilUs = this.#timeline.nowUs + LIVENESS_US_MAX;
+    const { ingresses, schedulers, workers } = this.#cluster;
+    while (this.#timeline.nowUs < untilUs && ingresses.some(({ open }) => open > 0)) {
+      this.#advance(SLICE_US);
+    }
+    this.#advance(REST_US);
+    const rest = (process: string, what: string, value: number): void =>
+      this.#observe({ type: "restRead", process, what, value });
+    for (const { id, open } of ingresses) rest(id, "open requests", open);
+    for (const { id, queuedTickets } of schedulers) rest(id, "queued tickets", queuedTickets);
+    for (const { id, heldBatches } of workers) rest(id, "batches", heldBatches);
+    this.#observer.finish(this.#timeline.nowUs);
+  }
+
+  #advance(us: number): void {
+    this.#timeline.runUntil(this.#timeline.nowUs + us);
+  }
+
+  #world(options: SimulateOptions, random: World["random"]): World {
+    const without = new Set(options.without ?? []);
+    return {
+      scenario: this.#scenario,
+      timeline: this.#timeline,
+      network: this.#network,
+      random,
+      registry: this.#registry,
+      poisoned: new Set(),
+      observe: (fact) => this.#observe(fact),
+      trace: (process, what, detail) => this.#trace.note(process, what, detail),
+      without: (defence) => without.has(defence),
+      faulty: () => this.#faulty,
+      ended: (node: Node) => this.#faults.restart(node),
+    };
+  }
+
+  #observe(fact: Fact): void {
+    this.#observer.observe(fact, this.#timeline.nowUs);
+    if (fact.type === "requestSettled") {
+      const how = fact.outcome.ok ? "ok" : fact.outcome.code;
+      this.#outcomes.set(how, (this.#outcomes.get(how) ?? 0) + 1);
+    }
+    if (!this.#broken && this.#observer.violations.length > 0) {
+      this.#broken = true;
+      this.#trace.freeze();
+    }
+  }
+
+  #fail(violation: Violation): void {
+    this.#observer.violations.push(violation);
+  }
+
+  #replaceModel(): void {
+    const { models } = this.#scenario;
+    const plan = models[this.#random.below(models.length)];
+    if (plan === undefined) return;
+    const record = this.#registry.replace(plan);
+    this.#trace.note("registry", "replace", { name: plan.name, active: record.active });
+    for (const scheduler of this.#cluster.schedulers) {
+      const delayUs = within(this.#random, 1_000, 50_000);
+      this.#timeline.after(delayUs, () => scheduler.modelChanged(record));
+    }
+  }
+}

@@ -1,0 +1,211 @@
+/** Decides what an HTTP request gets: who asks, for what, and whether its body is worth reading. */
+
+import type { IncomingMessage } from "node:http";
+import {
+  type IndexEntry,
+  modelConfig,
+  modelMetadata,
+  modelStats,
+  readHeaderLength,
+  repositoryIndex,
+  serverMetadata,
+} from "@millrace/openinference";
+import { type Fault, fault, modelRef } from "@millrace/protocol";
+import type { Logger } from "@millrace/runtime";
+import { fail, type Result, unreachable } from "@millrace/std";
+import { type Access, mayUse } from "./access.ts";
+import type { BodyReader } from "./body.ts";
+import type { Catalogue, ServedModel } from "./catalogue.ts";
+import type { Inference } from "./inference.ts";
+import type { IngressMetrics } from "./ingress-metrics.ts";
+import type { KeyFile } from "./key-file.ts";
+import { type Reply, replyDocument, replyFault } from "./reply.ts";
+import { matchRoute, methodOf, type Route } from "./routes.ts";
+
+export interface GatewayOptions {
+  readonly version: string;
+  readonly keys: KeyFile;
+  readonly catalogue: Catalogue;
+  readonly bodies: BodyReader;
+  readonly inference: Inference;
+  readonly metrics: IngressMetrics;
+  readonly log: Logger;
+  readonly nowUs: () => number;
+  /** Whether requests can be served at all. */
+  readonly isReady: () => boolean;
+  /** Whether a live worker holds the model version ready. */
+  readonly isModelReady: (ref: string) => boolean;
+}
+
+type ModelRoute = Extract<Route, { readonly kind: "model" }>;
+
+/** What a page of another origin cannot make a browser send to a server on this machine. */
+const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
+
+export class Gateway {
+  readonly #options: GatewayOptions;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  handle(request: IncomingMessage, reply: Reply): void {
+    const arrivedUs = this.#options.nowUs();
+    const route = matchRoute(request.url ?? "");
+    if (!route.ok) {
+      this.#refuse(reply, route.error, arrivedUs);
+      return;
+    }
+    const method = methodOf(route.value);
+    if (request.method !== method) {
+      const reason = fault("METHOD_NOT_ALLOWED", `this route takes ${method}`);
+      this.#refuse(reply, reason, arrivedUs, ["Allow", method]);
+      return;
+    }
+    if (route.value.kind === "live" || route.value.kind === "ready") {
+      this.#answerHealth(reply, route.value.kind);
+      return;
+    }
+    const access = this.#authenticate(request);
+    if (!access.ok) this.#refuse(reply, access.error, arrivedUs);
+    else this.#serve(request, reply, access.value, route.value, arrivedUs);
+  }
+
+  #authenticate(request: IncomingMessage): Result<Access, Fault> {
+    const { keys } = this.#options;
+    const access = keys.ring.authenticate(request.headers.authorization);
+    if (!access.ok || !keys.isAnonymous || LOCAL_HOST.test(request.headers.host ?? "")) {
+      return access;
+    }
+    const message = "without an API key the Host has to be a loopback address";
+    return fail(fault("FORBIDDEN", message));
+  }
+
+  #serve(
+    request: IncomingMessage,
+    reply: Reply,
+    access: Access,
+    route: Route,
+    arrivedUs: number,
+  ): void {
+    const { version } = this.#options;
+    switch (route.kind) {
+      case "server":
+        replyDocument(reply, serverMetadata(version));
+        return;
+      case "index":
+        replyDocument(reply, repositoryIndex(this.#index(access)));
+        return;
+      case "model":
+        if (!mayUse(access, route.name)) {
+          const message = `the API key does not permit ${route.name}`;
+          this.#refuse(reply, fault("FORBIDDEN", message), arrivedUs);
+        } else if (route.action === "infer") {
+          this.#infer(request, reply, access, route, arrivedUs);
+        } else {
+          this.#describe(reply, route, arrivedUs);
+        }
+        return;
+      case "live":
+      case "ready":
+        return;
+      default:
+        unreachable(route);
+    }
+  }
+
+  #answerHealth(reply: Reply, kind: "live" | "ready"): void {
+    if (kind === "live") replyDocument(reply, { live: true });
+    else if (this.#options.isReady()) replyDocument(reply, { ready: true });
+    else replyFault(reply, fault("NO_SCHEDULER", "the cluster cannot serve requests now"));
+  }
+
+  #describe(reply: Reply, { action, name, version }: ModelRoute, arrivedUs: number): void {
+    const { catalogue, isModelReady } = this.#options;
+    const model = catalogue.describe(name, version);
+    const record = catalogue.record(name);
+    if (!model.ok || !record.ok) {
+      const reason = model.ok ? record : model;
+      if (!reason.ok) this.#refuse(reply, reason.error, arrivedUs);
+      return;
+    }
+    const { spec, ref, statistics } = model.value;
+    if (action === "metadata") replyDocument(reply, modelMetadata(record.value, spec));
+    else if (action === "config") replyDocument(reply, modelConfig(spec));
+    else if (action === "stats") {
+      replyDocument(reply, modelStats([statistics.figures(model.value)]));
+    } else if (record.value.loaded && isModelReady(ref)) {
+      replyDocument(reply, { name, ready: true });
+    } else {
+      replyFault(reply, fault("NOT_LOADED", `no worker holds ${ref} ready`));
+    }
+  }
+
+  #index(access: Access): readonly IndexEntry[] {
+    const { catalogue, isModelReady } = this.#options;
+    return catalogue
+      .records()
+      .filter(({ name }) => mayUse(access, name))
+      .flatMap(({ name, loaded, versions }) =>
+        Object.values(versions).map(({ version }) => {
+          const ready = loaded && isModelReady(modelRef(name, version));
+          const reason = ready ? "" : loaded ? "not in any device's memory" : "unloaded";
+          return { name, version, ready, reason };
+        }),
+      );
+  }
+
+  /** Everything that the head can decide comes before the body is read. */
+  #infer(
+    request: IncomingMessage,
+    reply: Reply,
+    access: Access,
+    { name, version }: ModelRoute,
+    arrivedUs: number,
+  ): void {
+    const { catalogue, bodies, inference } = this.#options;
+    const { headers } = request;
+    const model = catalogue.serve(name, version);
+    const header = readHeaderLength(headers["inference-header-content-length"]?.toString());
+    const reason = !model.ok ? model.error : !header.ok ? header.error : bodies.refusal(request);
+    if (!model.ok || !header.ok || reason !== undefined) {
+      if (reason !== undefined) this.#refuse(reply, reason, arrivedUs, [], valueOf(model));
+      return;
+    }
+    if (headers.expect !== undefined) reply.writeContinue();
+    bodies.read(request, (body) => {
+      const refusal = body.ok
+        ? inference.open({
+            access,
+            model: model.value,
+            body: body.value,
+            headerBytes: header.value,
+            traceparent: headers["traceparent"]?.toString(),
+            reply,
+            arrivedUs,
+          })
+        : body.error;
+      if (refusal !== undefined) this.#refuse(reply, refusal, arrivedUs, [], model.value);
+    });
+  }
+
+  /** The answer to what never became an open request. */
+  #refuse(
+    reply: Reply,
+    reason: Fault,
+    arrivedUs: number,
+    headers: readonly string[] = [],
+    model?: ServedModel,
+  ): void {
+    const { metrics, log, nowUs } = this.#options;
+    const totalUs = nowUs() - arrivedUs;
+    replyFault(reply, reason, headers);
+    metrics.failed(model, reason.code, totalUs);
+    metrics.refused(reason.code);
+    model?.statistics.failed(totalUs, nowUs());
+    log.warn({ model: model?.ref, code: reason.code, reason: reason.message, totalUs }, "refused");
+  }
+}
+
+const valueOf = <T>(result: Result<T, unknown>): T | undefined =>
+  result.ok ? result.value : undefined;

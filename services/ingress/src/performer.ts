@@ -1,0 +1,92 @@
+/** Performs the effects of the ingress core: tickets and cancellations out, answers to clients. */
+
+import type { IngressEffect } from "@millrace/admission";
+import { type Bus, Outbox } from "@millrace/bus";
+import {
+  encodeCancel,
+  encodeTickets,
+  subjects,
+  type Ticket,
+  ticketBytes,
+} from "@millrace/protocol";
+import { present, unreachable } from "@millrace/std";
+import type { Inference } from "./inference.ts";
+
+export interface PerformerOptions {
+  readonly bus: Pick<Bus, "publish">;
+  readonly address: string;
+  readonly inference: Inference;
+  /** Nothing is open after a drain. */
+  readonly exit: () => void;
+}
+
+const SEQ_BYTES = 4;
+
+export class Performer {
+  readonly #options: PerformerOptions;
+  readonly #tickets: Outbox<Ticket>;
+  readonly #cancels: Outbox<number>;
+
+  constructor(options: PerformerOptions) {
+    this.#options = options;
+    const { bus, address: ingress } = options;
+    // The core sends everything again when the connection is back; a cancelled ticket expires.
+    const dropped = (): void => {};
+    this.#tickets = new Outbox({
+      bus,
+      bytesOf: ticketBytes,
+      encode: (model, tickets) => encodeTickets({ ingress, model, tickets }),
+      dropped,
+    });
+    this.#cancels = new Outbox({
+      bus,
+      bytesOf: () => SEQ_BYTES,
+      encode: (model, seqs) => encodeCancel({ ingress, model, seqs }),
+      dropped,
+    });
+  }
+
+  perform(effect: IngressEffect): void {
+    const { inference, exit } = this.#options;
+    switch (effect.type) {
+      case "send":
+        this.#send(effect);
+        return;
+      case "cancel":
+        this.#cancels.push(subjects.ticket(effect.scheduler), effect.model, effect.seq);
+        return;
+      case "settle":
+        if (effect.outcome.ok) inference.served(effect.seq, effect.outcome.served);
+        else inference.failed(effect.seq, effect.outcome.fault, effect.outcome.attempts);
+        return;
+      case "exit":
+        exit();
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  flush(): void {
+    this.#tickets.flush();
+    this.#cancels.flush();
+  }
+
+  #send(effect: Extract<IngressEffect, { type: "send" }>): void {
+    const { seq, request } = effect;
+    const exchange = present(this.#options.inference.find(seq), `the exchange ${seq}`);
+    this.#tickets.push(subjects.ticket(effect.scheduler), request.model, {
+      seq,
+      attempt: effect.attempt,
+      tier: request.tier,
+      hedge: effect.hedge,
+      remote: exchange.isRemote,
+      rows: request.rows,
+      length: request.length,
+      shapeKey: request.shapeKey,
+      remainingUs: effect.remainingUs,
+      bodyBytes: request.bodyBytes,
+      tail: exchange.tail,
+    });
+  }
+}

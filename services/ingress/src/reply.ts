@@ -1,0 +1,86 @@
+/** What a client gets: results, documents, and errors in the one form that all of them have. */
+
+import { ServerResponse } from "node:http";
+import { ERRORS, type Fault } from "@millrace/protocol";
+import { errorDocument, type InferResponse } from "@millrace/openinference";
+import type { Exchange } from "./exchange.ts";
+
+/** A response, and how far its request has come. */
+export class Reply extends ServerResponse {
+  state: "reading" | "waiting" | "answered" = "reading";
+  /** The inference request that it answers, once that is open. */
+  exchange: Exchange | undefined;
+  /** The last one on its connection. */
+  isLast = false;
+}
+
+type Headers = readonly string[];
+
+const JSON_TYPE = "application/json";
+const BINARY_TYPE = "application/octet-stream";
+const HEADER_LENGTH = "Inference-Header-Content-Length";
+/** A small response is one buffer; tensors of a larger one are written as they are. */
+const JOINED_BYTES_MAX = 64 * 1024;
+const SECOND_US = 1_000_000;
+
+/** I1: an answer is written once; a client that is gone gets none. */
+function begin(reply: Reply, status: number, type: string, bytes: number, more: Headers): void {
+  reply.state = "answered";
+  const headers = ["Content-Type", type, "Content-Length", String(bytes), ...more];
+  if (reply.isLast) headers.push("Connection", "close");
+  reply.writeHead(status, headers);
+}
+
+export function replyDocument(reply: Reply, document: unknown): void {
+  replyText(reply, 200, JSON.stringify(document), []);
+}
+
+function replyText(reply: Reply, status: number, text: string, more: Headers): void {
+  if (reply.state === "answered") return;
+  const body = Buffer.from(text);
+  begin(reply, status, JSON_TYPE, body.length, more);
+  reply.end(body);
+}
+
+/** @param more headers besides those that the fault itself asks for. */
+export function replyFault(reply: Reply, fault: Fault, more: Headers = []): void {
+  const { status } = ERRORS[fault.code];
+  const headers = [...more];
+  if (status === 429 || status === 503) {
+    headers.push("Retry-After", String(retryAfterSeconds(fault)));
+  }
+  if (status === 401) headers.push("WWW-Authenticate", 'Bearer realm="millrace"');
+  replyText(reply, status, errorDocument(fault.code, fault.message), headers);
+}
+
+/** Whole seconds are all that the header knows. */
+const retryAfterSeconds = ({ retryAfterUs = SECOND_US }: Fault): number =>
+  Math.max(1, Math.ceil(retryAfterUs / SECOND_US));
+
+export function replyInference(reply: Reply, response: InferResponse, more: Headers): void {
+  if (reply.state === "answered") return;
+  const { json, binary } = response;
+  const jsonBytes = Buffer.byteLength(json);
+  if (binary.length === 0) {
+    begin(reply, 200, JSON_TYPE, jsonBytes, more);
+    reply.end(json);
+    return;
+  }
+  let bytes = jsonBytes;
+  for (const tensor of binary) bytes += tensor.length;
+  begin(reply, 200, BINARY_TYPE, bytes, [HEADER_LENGTH, String(jsonBytes), ...more]);
+  if (bytes > JOINED_BYTES_MAX) {
+    reply.cork();
+    reply.write(json);
+    for (const tensor of binary) reply.write(tensor);
+    reply.end();
+    return;
+  }
+  const body = Buffer.allocUnsafe(bytes);
+  let at = body.write(json);
+  for (const tensor of binary) {
+    body.set(tensor, at);
+    at += tensor.length;
+  }
+  reply.end(body);
+}
