@@ -63,6 +63,7 @@ export function measureScheduling(options: SchedulingOptions): SchedulingFigures
   };
 
   for (let at = 0; at < models; at++) post({ type: "modelChanged", record: modelRecord(at) }, 0);
+  post({ type: "registryRead" }, 0);
   // Everybody is known before the first ticket.
   for (let at = 0; at < fleet.size; at++) {
     const heartbeat = fleet.beaten(Infinity);

@@ -1,14 +1,6 @@
 /** Models built in code whose right answer to any input is known without running them. */
 
-import {
-  ELEMENT,
-  encodeModel,
-  f32,
-  model,
-  node,
-  type OnnxModel,
-  valueInfo,
-} from "@millrace/onnx";
+import { ELEMENT, encodeModel, f32, model, node, type OnnxModel, valueInfo } from "@millrace/onnx";
 import type { ClusterModel } from "./cluster.ts";
 import type { Values } from "./inference.ts";
 

@@ -4,6 +4,7 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
+import { appendFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
@@ -37,6 +38,12 @@ export interface ClusterOptions {
   readonly logLevel?: string;
 }
 
+/** No GPU is looked for, and a run takes one core: what tests of behaviour want anywhere. */
+export const EMULATED = {
+  "gpu-worker": { MILLRACE_DEVICE: "emulated", MILLRACE_THREADS: "1" },
+  "cpu-worker": { MILLRACE_THREADS: "1" },
+} as const;
+
 /** As `services/ctl` starts them: tensors live outside the heap, and count for the collector. */
 const NODE_FLAGS = ["--external-memory-accounted-in-global-limit"];
 const COUNTS = { scheduler: 2, ingress: 1, "gpu-worker": 1, "cpu-worker": 1 };
@@ -44,6 +51,8 @@ const READY_MS_MAX = 60_000;
 const POLL_MS = 25;
 const LINES_MAX = 200;
 const STOP_GRACE_MS = 10_000;
+/** A folder for everything that the processes write, and how much that is: to look into a failure. */
+const { MILLRACE_TEST_LOGS: LOGS, MILLRACE_LOG_LEVEL: LEVEL = "warn" } = process.env;
 const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
 
 interface Member {
@@ -121,7 +130,7 @@ export class Cluster implements AsyncDisposable {
           MILLRACE_ID: id,
           MILLRACE_NATS_URL: launch.broker.url,
           MILLRACE_NATS_SEED_FILE: launch.broker.seedFile(role),
-          MILLRACE_LOG_LEVEL: launch.logLevel ?? "warn",
+          MILLRACE_LOG_LEVEL: launch.logLevel ?? LEVEL,
           MILLRACE_METRICS_PORT: "0",
           MILLRACE_HTTP_PORT: String(ports[at] ?? 0),
           MILLRACE_API_KEYS_FILE: keysFile,
@@ -305,6 +314,7 @@ function startMember(id: string, role: Role, env: Readonly<Record<string, string
     onLine: (line) => {
       lines.push(line);
       if (lines.length > LINES_MAX) lines.shift();
+      if (LOGS !== undefined) appendFileSync(join(LOGS, `${id}.log`), `${line}\n`);
     },
   });
   return { child, lines };

@@ -1,6 +1,6 @@
 /**
- * Models for the benchmark, built in code with random weights: what they compute means nothing, what
- * it costs does. Sizes are per row.
+ * Models for the benchmark, built in code with random weights: what they compute means nothing,
+ * what it costs does. Sizes are per row.
  */
 
 import {

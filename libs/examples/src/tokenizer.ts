@@ -1,7 +1,7 @@
 /**
- * Turns a message into the token ids of `sms-spam`. Words are cut out by rule; the vocabulary, which
- * was counted on the training rows, numbers them: line by line from 0, where 0 is padding and 1 any
- * word that is not in it.
+ * Turns a message into the token ids of `sms-spam`. Words are cut out by rule; the vocabulary,
+ * which was counted on the training rows, numbers them: line by line from 0, where 0 is padding and
+ * 1 any word that is not in it.
  */
 
 import { readFileSync } from "node:fs";

@@ -113,6 +113,8 @@ export class WorkerCore {
       case "deviceLost":
         if (this.#phase.name === "ended") return;
         return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects);
+      case "schedulerJoined":
+        return this.#heartbeats.wantModels();
       case "schedulerGone":
         return this.#seen.forget(event.scheduler);
       case "drainBegan":

@@ -1,4 +1,4 @@
-/** When the worker speaks, and whether it sends its list of models: on change and once a second. */
+/** When the worker speaks, and when it says which models it holds: on change, when asked, each second. */
 
 import type { Resident, WorkerHeartbeat } from "@millrace/protocol";
 import { HEARTBEAT_US } from "@millrace/protocol";
@@ -22,6 +22,12 @@ export class Heartbeats {
   /** Something changed that cannot wait for the next regular beat. */
   want(): void {
     this.#wanted = true;
+  }
+
+  /** Somebody may not know the list of models, and must not wait a second for it. */
+  wantModels(): void {
+    this.#wanted = true;
+    this.#sentRevision = -1;
   }
 
   isDue(revision: number, nowUs: number): boolean {

@@ -1,7 +1,7 @@
 /**
- * Records to ONNX bytes, driven by the table in `schema.ts`: fields in ascending order, unknown ones
- * at their place among them. A file that has its fields in that order, as protobuf writes them,
- * comes back byte for byte from decoding and encoding.
+ * Records to ONNX bytes, driven by the table in `schema.ts`: fields in ascending order, unknown
+ * ones at their place among them. A file that has its fields in that order, as protobuf writes
+ * them, comes back byte for byte from decoding and encoding.
  *
  * A length stands before what it measures, so a first pass finds every length and a second writes
  * into one allocation of the exact size; `lengths` hands them over in the order of the walk.

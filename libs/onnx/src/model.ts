@@ -7,9 +7,10 @@
 /** A 64-bit integer: a number where it is safe, else a bigint. */
 export type Integer = number | bigint;
 
-/** A field that the schema does not name, kept as it stood: its number, and tag and value verbatim. */
+/** A field that the schema does not name, kept as it stood. */
 export interface UnknownField {
   readonly number: number;
+  /** Tag and value. */
   readonly bytes: Uint8Array;
 }
 
@@ -73,7 +74,7 @@ export interface OnnxValueInfo extends Message {
 
 export interface OnnxAttribute extends Message {
   readonly name?: string;
-  /** 1 float, 2 int, 3 string, 4 tensor, 5 graph, 6 floats, 7 ints, 8 strings, 9 tensors, 10 graphs. */
+  /** 1 float, 2 int, 3 string, 4 tensor, 5 graph; 6 to 10 are lists of these. */
   readonly type?: number;
   readonly f?: number;
   readonly i?: Integer;

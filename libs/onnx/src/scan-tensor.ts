@@ -55,8 +55,8 @@ export function scanTensor(reader: WireReader, where: string, fileBytes: number)
 }
 
 /**
- * The product of the dimensions, Infinity where it is more than `elementsMax`. It never overflows: it
- * stops at the first factor past the bound, and a dimension of 2^53 or more is past any bound.
+ * The product of the dimensions, Infinity where it is more than `elementsMax`. It never overflows:
+ * it stops at the first factor past the bound, and a dimension of 2^53 or more is past any bound.
  */
 export function elementCount(
   dims: readonly (number | bigint)[],

@@ -13,7 +13,7 @@ export interface ModelValue {
   readonly elementType: number;
   /** Undefined where the Open Inference Protocol cannot carry the element type. */
   readonly datatype: Datatype | undefined;
-  /** A size, the name of one that the request decides, or -1; undefined where the file says nothing. */
+  /** A size, the name of one that the request decides, or -1; undefined where none are given. */
   readonly dims: readonly (number | string)[] | undefined;
 }
 

@@ -1,10 +1,10 @@
 /**
  * The first look at a file that somebody pushed: is it an ONNX model that a worker may open?
  *
- * One pass over the bytes, before any parser that trusts them. Time is linear in the file; memory is
- * the names of inputs, initializers and operators, which are part of the file. What it accepts is
- * complete in itself: no data outside the file, no operators that onnxruntime does not carry, and
- * every tensor as large as its dimensions say.
+ * One pass over the bytes, before any parser that trusts them. Time is linear in the file; memory
+ * is the names of inputs, initializers and operators, which are part of the file. What it accepts
+ * is complete in itself: no data outside the file, no operators of a domain that onnxruntime does
+ * not carry, and every tensor as large as its dimensions say.
  */
 
 import { type Fault, fault, FaultError, TENSORS_MAX } from "@millrace/protocol";

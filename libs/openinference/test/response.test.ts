@@ -52,6 +52,13 @@ describe("an inference response", () => {
     expect(binary[0]).toBe(y.bytes);
   });
 
+  test("reads a tensor that is a view of a Buffer, at any offset", () => {
+    const message = Buffer.concat([Buffer.alloc(3), y.bytes, Buffer.alloc(2)]);
+    const view = { ...y, bytes: message.subarray(3, 3 + y.bytes.length) };
+    const { json } = written(signature, undefined, signature.allAsJson, [view]);
+    expect(JSON.parse(json).outputs[0].data).toEqual([0.5, -2]);
+  });
+
   test("has the outputs that were asked for, in that order", () => {
     const two = prepareSignature(tokens);
     const label = {

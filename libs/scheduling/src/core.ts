@@ -149,6 +149,8 @@ export class SchedulerCore {
       case "modelRemoved":
         this.#models.removed(event.name);
         return this.#residency.request();
+      case "registryRead":
+        return this.#residency.begin();
       case "woke":
         return;
       case "drainBegan":
@@ -265,7 +267,9 @@ export class SchedulerCore {
     let roomy = 0;
     let failed: string | undefined;
     for (const device of this.#pool.values()) {
-      if (!device.available || device.device.memoryTotalBytes < model.loadBytes) continue;
+      if (device.device.memoryTotalBytes < model.loadBytes) continue;
+      // It may be back, or restarted, before the deadlines of those that wait.
+      if (!device.available) return undefined;
       const resident = device.residents.find(({ ref }) => ref === model.ref);
       if (resident?.state !== "failed") return undefined;
       roomy++;

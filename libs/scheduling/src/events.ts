@@ -22,6 +22,8 @@ export type SchedulerEvent =
   | { readonly type: "disconnected"; readonly name: string }
   | { readonly type: "modelChanged"; readonly record: ModelRecord }
   | { readonly type: "modelRemoved"; readonly name: string }
+  /** The registry was told as a whole: from now on, a model it has not spoken of is not wanted. */
+  | { readonly type: "registryRead" }
   /** The time asked for by `wakeAtUs` has come. */
   | { readonly type: "woke" }
   | { readonly type: "drainBegan" };

@@ -44,6 +44,7 @@ export class Residency {
   readonly #schedulers: Membership;
   readonly #elsewhere = new Map<string, SchedulerHeartbeat>();
   readonly #given = new Map<string, Given>();
+  #registry: "unread" | "read" = "unread";
   #dueUs = 0;
   #lastUs = -Infinity;
 
@@ -80,6 +81,12 @@ export class Residency {
     this.#elsewhere.delete(scheduler);
   }
 
+  /** Before it knows the registry, a new scheduler would take every model for an unwanted one. */
+  begin(): void {
+    this.#registry = "read";
+    this.request();
+  }
+
   /** Something changed that a plan may answer. */
   request(): void {
     this.#dueUs = Math.min(this.#dueUs, this.#lastUs + this.#options.planUs);
@@ -90,7 +97,7 @@ export class Residency {
   }
 
   get decides(): boolean {
-    return this.#schedulers.owner(KEY) === this.#options.id;
+    return this.#registry === "read" && this.#schedulers.owner(KEY) === this.#options.id;
   }
 
   planIfDue(nowUs: number): void {

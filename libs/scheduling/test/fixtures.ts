@@ -106,6 +106,7 @@ export class Bench {
 
   constructor(options: Partial<ConstructorParameters<typeof SchedulerCore>[0]> = {}) {
     this.core = new SchedulerCore({ id: "scheduler-1", incarnation: 1, ...options });
+    this.step({ type: "registryRead" });
   }
 
   step(event: SchedulerEvent): readonly SchedulerEffect[] {

@@ -169,7 +169,9 @@ export class Faults {
     const node = this.#pick(this.#nodes);
     if (node === undefined) return;
     this.#world.trace(node.id, "disconnect", {});
-    this.#world.network.disconnect(node.id, this.#random.chance(this.#world.scenario.noticed));
+    const { gentle, noticed } = this.#world.scenario;
+    // Nobody can tell what was lost in a short break of which nobody was told.
+    this.#world.network.disconnect(node.id, gentle || this.#random.chance(noticed));
   }
 
   #restartBroker(): void {

@@ -29,8 +29,17 @@ export const INCIDENTS = [
 ] as const;
 export type Incident = (typeof INCIDENTS)[number];
 
-/** A process is told of nothing but its own end, so these leave requests with somebody to ask. */
-const NOTICED: readonly Incident[] = ["workerCrash", "schedulerCrash", "disconnect", "workerDrain"];
+/** Somebody notices these soon: a request with time enough is tried again, and succeeds. */
+const NOTICED: readonly Incident[] = [
+  "workerCrash",
+  "schedulerCrash",
+  "disconnect",
+  "brokerRestart",
+  "workerDrain",
+  "schedulerDrain",
+  "newVersion",
+  "pause",
+];
 
 export interface ModelPlan {
   readonly name: string;

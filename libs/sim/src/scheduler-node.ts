@@ -67,6 +67,7 @@ export class SchedulerNode implements Node, Member {
     this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
     network.join(this);
     for (const record of registry.records.values()) this.modelChanged(record);
+    this.#life?.host.post({ type: "registryRead" });
   }
 
   crash(noticed: boolean): void {

@@ -199,7 +199,8 @@ class Simulation {
     this.#trace.note("registry", "replace", { name: plan.name, active: record.active });
     for (const scheduler of this.#cluster.schedulers) {
       const delayUs = within(this.#random, 1_000, 50_000);
-      this.#timeline.after(delayUs, () => scheduler.modelChanged(record));
+      // Whoever watches a key is told in order: a late notice has the latest record.
+      this.#timeline.after(delayUs, () => scheduler.modelChanged(this.#registry.record(plan.name)));
     }
   }
 }

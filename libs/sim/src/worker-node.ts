@@ -148,6 +148,7 @@ export class WorkerNode implements Node, Member {
         return host.do(() => {
           const heard = life.schedulers.heard(scheduler, incarnation, host.nowUs);
           if (heard === "restarted") host.post({ type: "schedulerGone", scheduler });
+          if (heard !== "known") host.post({ type: "schedulerJoined" });
         });
       }
       case "disconnect": {

@@ -231,7 +231,7 @@ export class Stand implements AsyncDisposable {
     const isError = typeof reaction === "string";
     const body = isError ? Buffer.from(`${reaction} it is`) : encodeTensors(reaction);
     const parted = body.length > PART_BYTES;
-    for (let offset = 0; parted && offset < body.length; offset += PART_BYTES) {
+    for (let offset = parted ? 0 : body.length; offset < body.length; offset += PART_BYTES) {
       const bytes = body.subarray(offset, offset + PART_BYTES);
       const part = { from: WORKER, seq, attempt, offset, total: body.length, bytes };
       by.publish(subject, encodePart(part));

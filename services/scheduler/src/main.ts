@@ -93,6 +93,7 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
       signal,
     ),
   );
+  pump.post({ type: "registryRead" });
   log.info({ servers: config.natsServers }, "ready");
   if (!signal.aborted) await once(signal, "abort");
   pump.post({ type: "drainBegan" });

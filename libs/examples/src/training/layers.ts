@@ -30,7 +30,7 @@ export function randomWeights(random: Random, count: number, fanIn: number): Flo
   return Float32Array.from({ length: count }, () => (2 * random.next() - 1) * bound);
 }
 
-/** [rows, inputs] to [rows, outputs]; the parameters are the weights [inputs, outputs] and the bias. */
+/** [rows, inputs] to [rows, outputs]; the parameters are weights [inputs, outputs] and bias. */
 export function dense(inputs: number, outputs: number, random: Random): Layer {
   const weights = parameter(randomWeights(random, inputs * outputs, inputs));
   const bias = parameter(new Float32Array(outputs));

@@ -1,6 +1,6 @@
 /**
- * Matrix products in plain JavaScript, row-major. Every product is summed in the same order on every
- * machine, which onnxruntime's kernels are not: training gives the same bytes everywhere.
+ * Matrix products in plain JavaScript, row-major. They are summed in one fixed order, which those
+ * of onnxruntime are not on every processor: training gives the same bytes again.
  */
 
 /** out [m, n] += a [m, k] b [k, n] */

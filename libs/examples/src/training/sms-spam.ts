@@ -179,8 +179,8 @@ const samplesOf = (
   );
 
 /**
- * The sum over a row's vectors, divided by how many of them are no padding. Padding adds a vector of
- * zeros and is not counted, so it changes nothing.
+ * The sum over a row's vectors, divided by how many of them are no padding. Padding adds a vector
+ * of zeros and is not counted, so it changes nothing.
  */
 function smsSpamModel(vectors: Float32Array, layers: readonly Layer[]): OnnxModel {
   const [weights1, bias1, weights2, bias2] = layers

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Runs deploy/compose.yaml for real, in a project of its own: the example models are served, only the
+# ingress is published, containers are confined, and a killed worker and scheduler cost no request.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+offline=../shared/tools/docker-offline.sh
+project="millrace-test-$$"
+export MILLRACE_PORT=$((20000 + RANDOM % 10000)) COMPOSE_ANSI=never COMPOSE_PROGRESS=plain
+compose() { docker compose -p "$project" -f deploy/compose.yaml "$@"; }
+skip() { echo "skipped: $1"; exit 0; }
+fail() { echo "FAILED: $1"; compose ps -a; compose logs --tail 30; exit 1; }
+
+if ! docker info >/dev/null 2>&1 || ! docker image inspect node:24-bookworm-slim >/dev/null 2>&1; then
+  # Where no registry is reached, stand-ins for the base images are built from package registries.
+  if ! docker pull -q node:24-bookworm-slim >/dev/null 2>&1; then
+    [ -f "$offline" ] || skip "no container engine, or no registry, on this machine"
+    bash "$offline" up >/dev/null || skip "the container engine did not start"
+  fi
+fi
+docker compose version >/dev/null 2>&1 || skip "docker has no compose plugin"
+if ! docker image inspect nats:2.14.5-alpine >/dev/null 2>&1 &&
+  ! docker pull -q nats:2.14.5-alpine >/dev/null 2>&1; then
+  server=$(command -v nats-server || ls -d .millrace/cache/nats-server-*/nats-server | tail -n 1)
+  bash "$offline" nats 2.14.5 "$server" >/dev/null
+fi
+
+trap 'compose down -v --timeout 5 >/dev/null 2>&1 || true' EXIT
+echo "building and starting on port $MILLRACE_PORT"
+compose up -d --build --quiet-pull >/dev/null 2>&1 || fail "compose up"
+
+url="http://127.0.0.1:$MILLRACE_PORT"
+for _ in $(seq 120); do
+  state=$(compose ps -a examples --format '{{.State}} {{.ExitCode}}')
+  [ "$state" = "exited 0" ] && break
+  sleep 1
+done
+[ "$state" = "exited 0" ] || fail "the example models were not served: $state"
+key=$(compose run --rm --entrypoint cat ctl /run/millrace/admin/api-key 2>/dev/null)
+
+# ask: the status of a prediction with a deadline of five seconds
+body='{"inputs":[{"name":"ids","datatype":"INT64","shape":[1,3],"data":[301,19,599]}],"parameters":{"timeout":5000000}}'
+ask() { curl -s -o /dev/null -w '%{http_code}\n' -m 10 -H "Authorization: Bearer $key" -d "$body" "$url/v2/models/sms-spam/infer"; }
+[ "$(ask)" = 200 ] || fail "sms-spam does not answer"
+compose run --rm ctl infer digits --image libs/examples/models/digits/seven.png 2>/dev/null | grep -q '7 ' ||
+  fail "digits does not see a seven"
+[ "$(curl -s -o /dev/null -w '%{http_code}' "$url/v2/models/digits")" = 401 ] || fail "no key is needed"
+
+published=$(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}} {{.Ports}}' |
+  grep -c -- '->')
+[ "$published" = 1 ] || fail "$published containers publish a port"
+for container in $(compose ps -q); do
+  docker inspect "$container" --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' |
+    grep -q '^1000:1000 true \[ALL\]$' || fail "$container is not confined"
+done
+echo "served, one port published, containers confined"
+
+# The process below the container's init, by its id on this host: a crash, so the engine restarts it.
+crash() {
+  local init
+  init=$(docker inspect "$(compose ps -q "$1")" --format '{{.State.Pid}}')
+  kill -9 $(cat "/proc/$init/task/$init/children")
+}
+# A container that was started again by the engine since, and is healthy.
+is_back() {
+  [ "$(docker inspect "$(compose ps -aq "$1")" --format '{{.RestartCount}} {{.State.Health.Status}}')" = "1 healthy" ]
+}
+for service in gpu-worker scheduler-1 cpu-worker scheduler-2; do
+  crash "$service"
+  for _ in $(seq 20); do
+    status=$(ask)
+    [ "$status" = 200 ] || fail "a request got $status after $service was killed"
+  done
+  for _ in $(seq 60); do
+    is_back "$service" && break
+    sleep 1
+  done
+  is_back "$service" || fail "$service did not return"
+  echo "$service killed: 20 of 20 requests answered, and it is back"
+done
