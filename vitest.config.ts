@@ -1,6 +1,7 @@
 /**
- * The test projects. `unit` and `repository` need nothing but Node; `e2e` starts real clusters, and
- * `sim` runs the cores on virtual time. `npx vitest run --project unit libs/std` runs one library.
+ * The test projects. `unit` and `repository` start at most a broker; `e2e` starts real clusters,
+ * after the others and one file at a time, so that its deadlines meet a machine of their own. `npx
+ * vitest run --project unit libs/std` runs one library.
  */
 
 import { defineConfig } from "vitest/config";
@@ -14,8 +15,13 @@ export default defineConfig({
     projects: [
       project("unit", ["{libs,services}/*/test/**/*.test.ts"], 20_000),
       project("repository", ["test/{layers,tidy,bench,docs}/**/*.test.ts"], 30_000),
-      project("sim", ["test/sim/**/*.test.ts"], 120_000),
-      project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
+      {
+        test: {
+          ...project("e2e", ["test/e2e/**/*.test.ts"], 120_000).test,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
     ],
   },
 });

@@ -112,20 +112,20 @@ async function survive(happening: (load: Load) => Promise<void>): Promise<Load> 
   return load;
 }
 
-/** Ends the process while it has work, and waits until it is back. */
-async function kill(load: Load, id: string, signal: NodeJS.Signals): Promise<void> {
-  const restarts = cluster.restarts(id);
+/** Ends the process while it has work, and waits until another one is in its place. */
+async function end(load: Load, id: string, signal: NodeJS.Signals): Promise<void> {
+  const before = members.incarnation(id);
   load.burst(BURST);
   await cluster.until("the burst on its way", () => true);
   load.mark(`${signal} to ${id}`);
   expect(cluster.kill(id, signal)).toBe(true);
-  await cluster.until(`${id} to start again`, () => cluster.restarts(id) > restarts);
+  await cluster.until(`${id} to be back`, () => members.incarnation(id) !== before);
 }
 
 describe.each(WORKERS)("a %s", (id) => {
   test("killed with work in hand fails no request", async () => {
     await survive(async (load) => {
-      await kill(load, id, "SIGKILL");
+      await end(load, id, "SIGKILL");
       await cluster.until("its models to be back", everywhere);
     });
   });
@@ -156,18 +156,13 @@ describe.each(WORKERS)("a %s", (id) => {
 
   test("told to end drains, and fails no request", async () => {
     await survive(async (load) => {
-      await kill(load, id, "SIGTERM");
+      await end(load, id, "SIGTERM");
       await cluster.until("its models to be back", everywhere);
     });
   });
 });
 
 describe.each(SCHEDULERS)("a %s", (id) => {
-  const isBack = (incarnation: number | undefined) => () => {
-    const beat = members.scheduler(id);
-    return beat !== undefined && beat.incarnation !== incarnation && beat.state === "ready";
-  };
-
   test.each([
     ["killed", "SIGKILL"],
     ["told to end", "SIGTERM"],
@@ -175,9 +170,7 @@ describe.each(SCHEDULERS)("a %s", (id) => {
     const owned = MODELS.filter((model) => rendezvousOwner(model, SCHEDULERS) === id);
     expect(owned).not.toEqual([]);
     await survive(async (load) => {
-      const before = members.scheduler(id)?.incarnation;
-      await kill(load, id, signal);
-      await cluster.until(`${id} to be back`, isBack(before));
+      await end(load, id, signal);
     });
   });
 });

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
-import { supervise, type Supervised } from "@millrace/fleet";
+import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
 import type { ModelSpec, PushOptions } from "@millrace/protocol";
 import { type Log, present, type Result } from "@millrace/std";
 import { activate, addVersion, digestOf, openStore, setLoaded, type Store } from "@millrace/store";
@@ -51,7 +51,11 @@ const READY_MS_MAX = 60_000;
 const POLL_MS = 25;
 const LINES_MAX = 200;
 const STOP_GRACE_MS = 10_000;
-/** A folder for everything that the processes write, and how much that is: to look into a failure. */
+/** Tests end processes often: that must not make their restarts later and later. */
+const BACKOFF = { ...DEFAULT_BACKOFF, delayMsMax: 200 };
+/**
+ * A folder for everything that the processes write, and how much that is: to look into a failure.
+ */
 const { MILLRACE_TEST_LOGS: LOGS, MILLRACE_LOG_LEVEL: LEVEL = "warn" } = process.env;
 const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
 
@@ -311,6 +315,7 @@ function startMember(id: string, role: Role, env: Readonly<Record<string, string
     command: process.execPath,
     args: [...NODE_FLAGS, join(ROOT, "services", role, "src", "main.ts")],
     env: { ...process.env, ...env },
+    backoff: BACKOFF,
     onLine: (line) => {
       lines.push(line);
       if (lines.length > LINES_MAX) lines.shift();

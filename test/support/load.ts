@@ -36,6 +36,7 @@ export interface LoadOptions {
 
 /** A request that is lost must not keep a test: this long after its deadline it is given up. */
 const GRACE_MS = 5_000;
+const TROUBLES_SHOWN = 12;
 
 interface Event {
   readonly what: string;
@@ -78,9 +79,11 @@ export class Load {
     await Promise.all(this.#open);
   }
 
-  /** One line for each request that did not get its right answer. */
+  /**
+   * One line for each request that did not get its right answer; the first of them, and how many.
+   */
   get troubles(): readonly string[] {
-    return this.entries.flatMap((entry) => {
+    const lines = this.entries.flatMap((entry) => {
       const { id, model, askedMs, answeredMs, trouble } = entry;
       if (trouble === undefined) return [];
       const after = this.#events
@@ -89,6 +92,8 @@ export class Load {
       const took = `${(answeredMs - askedMs).toFixed(0)} ms`;
       return [`${id} to ${model}, asked ${after.at(-1) ?? "first"}: ${trouble}, in ${took}`];
     });
+    if (lines.length <= TROUBLES_SHOWN) return lines;
+    return [...lines.slice(0, TROUBLES_SHOWN), `${lines.length} of ${this.entries.length} in all`];
   }
 
   /** The longest time from a request to its answer. */

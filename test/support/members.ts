@@ -39,6 +39,11 @@ export class Members {
     return this.#schedulers.get(id);
   }
 
+  /** Tells a process from the one before it; undefined before its first heartbeat. */
+  incarnation(id: string): number | undefined {
+    return (this.#workers.get(id) ?? this.#schedulers.get(id))?.incarnation;
+  }
+
   /** What the worker has on its device, in any state. */
   residents(id: string): readonly Resident[] {
     return this.#residents.get(id) ?? [];

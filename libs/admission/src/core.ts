@@ -2,10 +2,10 @@
  * The ingress as one pure state machine: admits requests, sends each to the scheduler that owns its
  * model, and sees to it that each ends in exactly one answer (I1), at its deadline at the latest.
  *
- * - The first result wins, of whichever attempt; what comes later is dropped. An error closes its own
- *   attempt and is acted on when no other is open.
- * - Errors that another device may not repeat are retried inside the deadline, from a budget: retries
- *   and hedges are at most a tenth of the requests, so that they cannot become the load.
+ * - The first result wins, of whichever attempt; what comes later is dropped. An error closes its
+ *   own attempt and is acted on when no other is open.
+ * - Errors that another device may not repeat are retried inside the deadline, from a budget:
+ *   retries and hedges are at most a tenth of the requests, so that they cannot become the load.
  * - Tickets at a scheduler that was lost, or sent before the broker's connection broke, are sent
  *   again outside the budget: what they asked for is mostly not done, and at most once more.
  * - No scheduler, or no connection: a request waits for one until its deadline.
@@ -14,7 +14,6 @@
 import {
   type Answer,
   ERRORS,
-  type ErrorCode,
   type Fault,
   fault,
   type SchedulerHeartbeat,
@@ -211,8 +210,9 @@ export class IngressCore {
     if (owner === undefined || open.attempt >= this.#options.ticketsMax) return;
     open.attempt++;
     if (cause !== "resend") open.tries++;
-    const lane = { attempt: open.attempt, scheduler: owner, sentUs: nowUs };
-    open.lanes = cause === "hedge" ? [...open.lanes, lane] : [lane];
+    const hedge = cause === "hedge";
+    const lane = { attempt: open.attempt, scheduler: owner, sentUs: nowUs, hedge };
+    open.lanes = hedge ? [...open.lanes, lane] : [lane];
     if (cause === "resend") this.#counters.resends++;
     if (!open.hedged) open.hedgeAtUs = nowUs + this.#hedgeAfterUs(open);
     effects.push({
@@ -220,7 +220,7 @@ export class IngressCore {
       scheduler: owner,
       seq: open.seq,
       attempt: open.attempt,
-      hedge: cause === "hedge",
+      hedge,
       remainingUs: open.request.deadlineUs - nowUs,
       request: open.request,
     });
@@ -245,7 +245,7 @@ export class IngressCore {
   }
 
   /**
-   * One more ticket for a straggler, for another device (Dean and Barroso, The Tail at Scale, 2013).
+   * One more ticket for a straggler, for another device (Dean, Barroso: The Tail at Scale, 2013).
    * Not where no other device holds the model, and not while the queue explains the wait.
    */
   #hedge(open: Open, nowUs: number, effects: IngressEffect[]): void {
@@ -289,20 +289,17 @@ export class IngressCore {
     } else {
       open.lanes = open.lanes.filter((other) => other !== lane);
       if (answer.error === "DRAINING") this.#schedulers.drains(from, nowUs);
-      if (open.lanes.length === 0) this.#fail(open, lane, answer.error, answer, nowUs, effects);
+      const reason = fault(answer.error, wordsOf(answer));
+      if (open.lanes.length === 0) this.#fail(open, lane, reason, nowUs, effects);
     }
   }
 
   /** The last open attempt failed: another try, or the end. */
-  #fail(
-    open: Open,
-    lane: Lane,
-    code: ErrorCode,
-    answer: Answer,
-    nowUs: number,
-    effects: IngressEffect[],
-  ): void {
-    const retryable = ERRORS[code].retry === "elsewhere";
+  #fail(open: Open, lane: Lane, reason: Fault, nowUs: number, effects: IngressEffect[]): void {
+    const { code } = reason;
+    const { retry } = ERRORS[code];
+    // That there is no place for a hedge says nothing of the request, whose other attempt is gone.
+    const retryable = retry === "elsewhere" || (lane.hedge && retry === "later");
     const atUs = nowUs + (retryable ? this.#retryDelayUs(open, lane, code) : 0);
     if (
       retryable &&
@@ -316,13 +313,12 @@ export class IngressCore {
       this.#table.arm(open);
       return;
     }
-    const message = utf8.decode(answer.body.subarray(0, MESSAGE_BYTES_MAX));
-    this.#refuse(open, { code, message: message === "" ? ERRORS[code].meaning : message }, effects);
+    this.#refuse(open, reason, effects);
   }
 
   /**
-   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model. Who
-   * lost two devices in a row waits, so that it is not batched again with the one that is the cause.
+   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model.
+   * Who lost two devices in a row waits, not to be batched again with the one that is the cause.
    */
   #retryDelayUs(open: Open, lane: Lane, code: ErrorCode): number {
     if (lane.scheduler !== this.#schedulers.owner(open.model.name)) return 0;
@@ -396,3 +392,5 @@ export class IngressCore {
     }
   }
 }
+
+const wordsOf = ({ body }: Answer): string => utf8.decode(body.subarray(0, MESSAGE_BYTES_MAX));

@@ -10,13 +10,13 @@ export interface IngressOptions {
   readonly openMax: number;
   readonly openBytesMax: number;
   readonly clientLimits: ClientLimits;
-  /** First ticket, retries and hedge together. Tickets re-sent for a lost scheduler do not count. */
+  /** First ticket, retries and hedge together; not what is re-sent for a lost scheduler. */
   readonly attemptsMax: number;
   /** Tickets of one request, those re-sent included; the attempt is one byte on the wire. */
   readonly ticketsMax: number;
   /** Retries and hedges earned by each admitted request. */
   readonly retryShare: number;
-  /** Retries and hedges that are free of that each second: few requests earn too little to retry. */
+  /** Retries and hedges free of that each second: few requests earn too little to retry. */
   readonly retryPerSecond: number;
   /**
    * The most that is saved up: a lost worker fails all that it holds at once, and those retries are

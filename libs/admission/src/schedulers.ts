@@ -32,7 +32,7 @@ export class Schedulers {
     return this.#members.alive;
   }
 
-  /** When somebody will have been silent for too long; without a connection silence says nothing. */
+  /** When somebody will have been silent for too long; without a connection nobody is. */
   get silentAtUs(): number {
     return this.#connected ? this.#members.nextChangeUs : Infinity;
   }
@@ -47,7 +47,7 @@ export class Schedulers {
     return owner !== undefined && this.#unheard.has(owner) ? undefined : owner;
   }
 
-  /** `restarted`: what the process before held is lost. `changed`: waiting requests may have an owner. */
+  /** `restarted`: what the process before held is lost. `changed`: who waits may have an owner. */
   heard(
     heartbeat: SchedulerHeartbeat,
     nowUs: number,

@@ -9,6 +9,7 @@ export interface Lane {
   readonly attempt: number;
   readonly scheduler: string;
   readonly sentUs: number;
+  readonly hedge: boolean;
 }
 
 export interface Open {

@@ -16,7 +16,7 @@ const faultOf = (drive: Drive, seq: number) => {
 };
 
 describe("one answer", () => {
-  test("a request goes to the owner with what is left of its time, and ends with its answer", () => {
+  test("a request goes to the owner with what is left of its time, and is answered", () => {
     const drive = ready();
     const seq = drive.request({ timeoutUs: 500_000 });
     expect(drive.sent).toMatchObject([

@@ -201,6 +201,19 @@ describe("hedges", () => {
     expect(drive.outcomes(seq)).toEqual(["INPUT_REJECTED"]);
   });
 
+  test("one that finds no place does not decide for a request whose first attempt failed", () => {
+    const drive = learned();
+    const seq = drive.request();
+    drive.pass(90_000);
+    drive.answer(seq, 1, "NOT_LOADED");
+    drive.answer(seq, 2, "NO_DEVICE", "scheduler-1");
+    expect(drive.outcomes(seq)).toEqual([]);
+    drive.pass(20_000);
+    expect(drive.sentFor(seq).at(-1)).toMatchObject({ attempt: 3, hedge: false });
+    drive.answer(seq, 3, "NO_DEVICE", "scheduler-1");
+    expect(drive.outcomes(seq)).toEqual(["NO_DEVICE"]);
+  });
+
   test("batch work is never hedged", () => {
     const drive = learned();
     const seq = drive.request({ tier: tier("batch") });

@@ -1,4 +1,6 @@
-/** How the requests of one model arrive, smoothed: rows a second, and what the next frame may bring. */
+/**
+ * How the requests of one model arrive, smoothed: rows a second, and what the next frame may bring.
+ */
 
 /** Weight of the newest frame; about the last twenty count. */
 const WEIGHT = 0.1;

@@ -1,9 +1,9 @@
 /**
  * Forms the best batch for a device that is about to be free, and says whether waiting would pay.
  *
- * A batch grows in the queue's order while it stays inside the model's row limit, while every ticket
- * in it still meets its deadline, and while it stays inside its tier's slice. Tickets that can no
- * longer meet their deadline even alone are dropped here, which is when that becomes known
+ * A batch grows in the queue's order while it stays inside the model's row limit, while every
+ * ticket in it still meets its deadline, and while it stays inside its tier's slice. Tickets that
+ * can no longer meet their deadline even alone are dropped here, which is when that becomes known
  * (Clockwork, OSDI 2020; Nexus, SOSP 2019, "early drop").
  */
 

@@ -1,9 +1,11 @@
 /**
- * What a batch takes, learned: a ring of recent times per batch bucket for one (model, device class).
+ * What a batch takes, learned: a ring of recent times per batch bucket for one (model, device
+ * class).
  *
- * `estimateUs` is conservative, the largest of the ring, which is its p99 at these sizes (Clockwork,
- * OSDI 2020, section 5.3); it decides whether a deadline can be met. `meanUs` is what to expect, and
- * decides when a device will be free and whether waiting pays. Both grow with the number of rows.
+ * `estimateUs` is conservative, the largest of the ring, which is its p99 at these sizes
+ * (Clockwork, OSDI 2020, section 5.3); it decides whether a deadline can be met. `meanUs` is what
+ * to expect, and decides when a device will be free and whether waiting pays. Both grow with the
+ * number of rows.
  */
 
 import { Ring } from "@millrace/std";
@@ -48,7 +50,10 @@ export class Profile {
     return this.#read(rows, false);
   }
 
-  /** A bucket never seen is read off its nearest neighbour: as is from above, in proportion from below. */
+  /**
+   * A bucket never seen is read off its nearest neighbour: as is from above, in proportion from
+   * below.
+   */
   #read(rows: number, conservative: boolean): number {
     const rings = this.#rings;
     const bucket = bucketOf(rows);

@@ -1,7 +1,7 @@
 /**
  * The waiting tickets of one model: a tier each for realtime, standard and batch, earliest deadline
- * first inside a tier. Tiers are strict, but a ticket that has waited `ageAfterUs` moves up one tier,
- * so that a steady stream above never starves what is below.
+ * first inside a tier. Tiers are strict, but a ticket that has waited `ageAfterUs` moves up one
+ * tier, so that a steady stream above never starves what is below.
  */
 
 import { Heap } from "@millrace/std";

@@ -1,3 +1,5 @@
+/** Forming batches: limits, deadlines, slices, shapes, and when waiting pays. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Tier } from "@millrace/protocol";
@@ -77,7 +79,7 @@ describe("forming a batch", () => {
     expect(queue.pop()).toBe(barred);
   });
 
-  test("whatever waits, a batch keeps to the limit and to every deadline, and nothing is lost", () => {
+  test("a batch keeps to the limit and to every deadline, and nothing is lost", () => {
     const ticket = fc.record({
       tier: fc.constantFrom<Tier>(0, 1, 2),
       deadlineUs: fc.integer({ min: 1, max: 5_000 }),

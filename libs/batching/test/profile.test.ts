@@ -1,3 +1,5 @@
+/** Learned times: what is estimated from what was measured. */
+
 import { describe, expect, test } from "vitest";
 import { Profile } from "../src/index.ts";
 

@@ -1,3 +1,5 @@
+/** The order of a queue: tiers, deadlines, ageing; nothing is lost or served twice. */
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Tier } from "@millrace/protocol";

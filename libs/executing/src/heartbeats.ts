@@ -1,4 +1,4 @@
-/** When the worker speaks, and when it says which models it holds: on change, when asked, each second. */
+/** When the worker speaks, and when it lists its models: on change, when asked, each second. */
 
 import type { Resident, WorkerHeartbeat } from "@millrace/protocol";
 import { HEARTBEAT_US } from "@millrace/protocol";

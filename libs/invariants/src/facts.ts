@@ -11,7 +11,9 @@ export type Outcome =
   | { readonly ok: false; readonly code: ErrorCode };
 
 export type Fact =
-  /** An ingress took the request. `owed`: nothing that was done to the cluster excuses a failure. */
+  /**
+   * An ingress took the request. `owed`: nothing that was done to the cluster excuses a failure.
+   */
   | {
       readonly type: "requestAdmitted";
       readonly request: string;

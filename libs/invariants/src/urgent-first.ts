@@ -1,7 +1,7 @@
 /**
- * I4: a realtime request never waits behind more than one running batch slice per device. What is at
- * the device and ready goes by tier between any two runs, and what has waited past its latest start
- * does not run at all, because nobody waits for it any more.
+ * I4: a realtime request never waits behind more than one running batch slice per device. What is
+ * at the device and ready goes by tier between any two runs, and what has waited past its latest
+ * start does not run at all, because nobody waits for it any more.
  */
 
 import type { Checker, Report } from "./checker.ts";

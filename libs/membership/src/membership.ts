@@ -1,9 +1,10 @@
 /**
  * Decides who is alive, from heartbeats and the broker's disconnect events, and who owns a key.
  *
- * A member that was not heard for `suspectAfterUs`, or whose connection the broker saw end, takes no
- * new work until it is heard again; a member that drains takes none either. Everyone who has heard
- * the same beats names the same owner (rendezvous hash), so losing one moves only what it owned.
+ * A member that was not heard for `suspectAfterUs`, or whose connection the broker saw end, takes
+ * no new work until it is heard again; a member that drains takes none either. Everyone who has
+ * heard the same beats names the same owner (rendezvous hash), so losing one moves only what it
+ * owned.
  */
 
 import { mix32, hash32 } from "@millrace/std";
@@ -13,7 +14,10 @@ export interface MembershipOptions {
   readonly forgetAfterUs: number;
 }
 
-/** What a heartbeat changed. `restarted`: the same id, another process; what the old one held is lost. */
+/**
+ * What a heartbeat changed. `restarted`: the same id, another process; what the old one held is
+ * lost.
+ */
 export type Heard = "joined" | "returned" | "restarted" | "known";
 
 interface Member {

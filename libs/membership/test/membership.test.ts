@@ -1,3 +1,5 @@
+/** Who is alive, and who owns a key. */
+
 import { rendezvousOwner } from "@millrace/std";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -42,7 +44,7 @@ describe("membership", () => {
     expect(members.owner("any")).toBe("a");
   });
 
-  test("owners agree with the rendezvous hash, and a loss moves only the lost member's keys", () => {
+  test("owners agree with the rendezvous hash, and a loss moves only its own keys", () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/), { minLength: 2, maxLength: 8 }),

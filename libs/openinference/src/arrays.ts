@@ -1,6 +1,6 @@
 /**
- * The typed array of each datatype that has one. Typed arrays are little-endian wherever onnxruntime
- * runs, as the protocol's binary data is.
+ * The typed array of each datatype that has one. Typed arrays are little-endian wherever
+ * onnxruntime runs, as the protocol's binary data is.
  */
 
 import type { Datatype } from "@millrace/protocol";

@@ -28,7 +28,7 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_ARRAY = 0x5d;
 const CLOSE_OBJECT = 0x7d;
 
-/** Millions of nested brackets parse into fifty times their size: refused before they are parsed. */
+/** Millions of nested brackets parse into fifty times their size: refused before that. */
 function checkDepth(bytes: Uint8Array): void {
   let depth = 0;
   for (let at = 0; at < bytes.length; at++) {

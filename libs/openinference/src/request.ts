@@ -1,7 +1,7 @@
 /**
- * Reads an inference request of the Open Inference Protocol v2: JSON alone, JSON with binary tensors
- * behind it, or a raw tensor. What it returns fits the model's signature and its limits; what does
- * not is refused with a code and in words before any memory is taken for it.
+ * Reads an inference request of the Open Inference Protocol v2: JSON alone, JSON with binary
+ * tensors behind it, or a raw tensor. What it returns fits the model's signature and its limits;
+ * what does not is refused with a code and in words before any memory is taken for it.
  */
 
 import {
@@ -229,8 +229,8 @@ function readOutputs(
     if (asBinary || hasJsonForm(slot.datatype)) continue;
     refuse(
       "INVALID_PARAMETER",
-      `output ${show(slot.name)}: ${slot.datatype} has no JSON form; ask for it with the parameter` +
-        " binary_data: true, or for all with binary_data_output: true",
+      `output ${show(slot.name)}: ${slot.datatype} has no JSON form; ask for it with the` +
+        " parameter binary_data: true, or for all with binary_data_output: true",
     );
   }
   return wanted;

@@ -9,8 +9,8 @@ import { elementsText } from "./texts.ts";
 export interface InferResponse {
   readonly json: string;
   /**
-   * Tensors that follow the JSON, in the order in which it names them; views, not copies. Where there
-   * is one, the response needs the header `Inference-Header-Content-Length`: the bytes of the JSON.
+   * Tensors that follow the JSON, in the order in which it names them; views, not copies. Where
+   * there is one, the response needs `Inference-Header-Content-Length`: the bytes of the JSON.
    */
   readonly binary: readonly Uint8Array[];
 }

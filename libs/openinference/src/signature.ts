@@ -1,4 +1,4 @@
-/** A model's signature prepared for the hot path: slots by name, and the parts of JSON that repeat. */
+/** A model's signature prepared for the hot path: slots by name, and JSON that repeats. */
 
 import type { Datatype, ModelSpec } from "@millrace/protocol";
 

@@ -20,8 +20,8 @@ export function elementsText(tensor: Tensor): string {
 }
 
 /**
- * A tensor is a view at any offset into a message; a typed array needs its own aligned. Not `slice`,
- * which copies nothing where the message is a `Buffer`.
+ * A tensor is a view at any offset into a message; a typed array needs its own aligned. Not
+ * `slice`, which copies nothing where the message is a `Buffer`.
  */
 const aligned = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
 

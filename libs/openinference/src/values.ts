@@ -1,6 +1,6 @@
 /**
- * Turns the JSON numbers, booleans and strings of a tensor into its little-endian bytes, and refuses
- * what the datatype cannot represent.
+ * Turns the JSON numbers, booleans and strings of a tensor into its little-endian bytes, and
+ * refuses what the datatype cannot represent.
  */
 
 import type { Datatype } from "@millrace/protocol";

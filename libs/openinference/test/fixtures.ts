@@ -37,7 +37,7 @@ export const tokens: ModelSpec = {
   padding: { axis: 1, inputs: ["ids", "mask"], value: 0, lengthMax: 16, outputs: [] },
 };
 
-/** One input of the given datatype and shape; runs one request at a time unless `maxBatch` is given. */
+/** One input of the given datatype and shape; one request at a time unless `maxBatch` is given. */
 export const single = (
   datatype: ModelSpec["inputs"][number]["datatype"],
   shape: number[],

@@ -1,6 +1,6 @@
 /**
- * What a scheduler knows of one device: what it sent there, when that will be done, and which models
- * the device holds. All of it comes from heartbeats and from what the scheduler itself sent.
+ * What a scheduler knows of one device: what it sent there, when that will be done, and which
+ * models the device holds. All of it comes from heartbeats and from what the scheduler itself sent.
  */
 
 import type { Device, Resident, WorkerHeartbeat } from "@millrace/protocol";

@@ -2,9 +2,9 @@
  * Finds a device for a model in constant time, whatever the number of devices.
  *
  * Every model has a stack of idle accelerators and one of idle CPUs. Entries leave lazily: a device
- * that took work for one model stays in the stacks of its others and is dropped when it comes to the
- * top there. A device is pushed only when it went idle and is not in the stack already, so the cost
- * of cleaning is paid once per push.
+ * that took work for one model stays in the stacks of its others and is dropped when it comes to
+ * the top there. A device is pushed only when it went idle and is not in the stack already, so the
+ * cost of cleaning is paid once per push.
  */
 
 import type { Tier } from "@millrace/protocol";
@@ -91,7 +91,9 @@ export class DevicePool<B> {
     );
   }
 
-  /** When a device that does not take work now will, as far as is known; Infinity when it is full. */
+  /**
+   * When a device that does not take work now will, as far as is known; Infinity when it is full.
+   */
   takesAtUs(device: DeviceState<B>): number {
     if (!device.available || device.outstanding.size >= this.#options.outstandingMax)
       return Infinity;
@@ -110,8 +112,8 @@ export class DevicePool<B> {
   }
 
   /**
-   * An idle device for the model: accelerators first for realtime and standard, CPUs first for batch.
-   * `spill` decides whether the other kind may serve when the preferred kind is busy.
+   * An idle device for the model: accelerators first for realtime and standard, CPUs first for
+   * batch. `spill` decides whether the other kind may serve when the preferred kind is busy.
    */
   pick(
     ref: string,

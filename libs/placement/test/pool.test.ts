@@ -1,3 +1,6 @@
+/** Finding a device: preference, late binding, and that an idle one is always found. */
+
+import { present } from "@millrace/std";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DeviceClass, WorkerHeartbeat } from "@millrace/protocol";
@@ -84,7 +87,7 @@ describe("placement", () => {
         const devices = [device("d0"), device("d1"), device("d2"), device("d3", "cpu")];
         const pool = poolOf(...devices);
         for (const { at, kind, pick } of commands) {
-          const one = devices[at]!;
+          const one = present(devices[at], "the device");
           if (kind === "busy") one.freeAtUs = 1e9;
           if (kind === "free") one.freeAtUs = 0;
           if (kind === "gone") one.available = false;

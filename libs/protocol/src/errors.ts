@@ -1,7 +1,7 @@
 /**
  * The closed catalogue of error codes. A code is never reused and never changes its number; clients
- * compare codes, not messages. `retry` says whether the same request may succeed elsewhere or later:
- * the ingress retries `elsewhere` by itself inside the deadline, clients may retry `later`.
+ * compare codes, not messages. `retry` says whether the same request may succeed elsewhere or
+ * later: the ingress retries `elsewhere` by itself inside the deadline, clients may retry `later`.
  */
 
 export type Retry = "never" | "elsewhere" | "later";

@@ -26,7 +26,9 @@ export const deviceSchema = v.object({
   name: v.string(),
   memoryTotalBytes: whole,
   memoryFreeBytes: whole,
-  /** `driver`: asked of the device. `budget`: a declared budget less what models measurably take. */
+  /**
+   * `driver`: asked of the device. `budget`: a declared budget less what models measurably take.
+   */
   memorySource: v.picklist(["driver", "budget"]),
 });
 export type Device = v.InferOutput<typeof deviceSchema>;
@@ -58,7 +60,9 @@ export type WorkerHeartbeat = v.InferOutput<typeof workerHeartbeatSchema>;
 export const modelLoadSchema = v.object({
   ref: v.string(),
   queuedRows: whole,
-  /** Predicted wait of a request that arrives now at standard priority, and its time on a device. */
+  /**
+   * Predicted wait of a request that arrives now at standard priority, and its time on a device.
+   */
   waitUs: whole,
   computeUs: whole,
   /** Arrivals a second, smoothed. */

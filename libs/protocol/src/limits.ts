@@ -8,7 +8,9 @@ export const FRAME_BYTES_MAX = 512 * 1024;
 export const PART_BYTES_MAX = 960 * 1024;
 /** One HTTP request body, and one request's outputs. */
 export const BODY_BYTES_MAX = 64 * 1024 * 1024;
-/** The JSON of one request: parsing blocks the event loop, and arrays cost many times their text. */
+/**
+ * The JSON of one request: parsing blocks the event loop, and arrays cost many times their text.
+ */
 export const JSON_BYTES_MAX = 8 * 1024 * 1024;
 /** Tickets in one frame, and items in one assignment or answer frame. */
 export const FRAME_ITEMS_MAX = 1024;

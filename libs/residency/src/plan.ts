@@ -1,13 +1,14 @@
 /**
  * Decides which models are in which device's memory.
  *
- * A pure function of what the devices advertise (free memory as measured, models as measured) and of
- * what is wanted. It evicts before it loads, never loads what does not fit, and never evicts a model
- * that has work. One scheduler at a time acts on it; workers refuse what does not fit after all, so
- * two that believe themselves in charge for a moment do no harm (I3).
+ * A pure function of what the devices advertise (free memory as measured, models as measured) and
+ * of what is wanted. It evicts before it loads, never loads what does not fit, and never evicts a
+ * model that has work. One scheduler at a time acts on it; workers refuse what does not fit after
+ * all, so two that believe themselves in charge for a moment do no harm (I3).
  *
- * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model that
- * nobody asks for goes first, then the one whose last use, pushed forward by its rate, is oldest.
+ * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model
+ * that nobody asks for goes first, then the one whose last use, pushed forward by its rate, is
+ * oldest.
  */
 
 export interface ResidentView {
@@ -28,7 +29,9 @@ export interface DeviceView {
 
 export interface ModelView {
   readonly ref: string;
-  /** What loading is expected to take: measured on an earlier load, else estimated from the file. */
+  /**
+   * What loading is expected to take: measured on an earlier load, else estimated from the file.
+   */
   readonly bytes: number;
   /** The version that answers, and loaded by the operator's word. */
   readonly wanted: boolean;
@@ -167,7 +170,9 @@ function mayLoad(room: Room, model: ModelView): boolean {
   );
 }
 
-/** Smaller is better: the first copy on an accelerator, the second on the other kind, then space. */
+/**
+ * Smaller is better: the first copy on an accelerator, the second on the other kind, then space.
+ */
 function preference(room: Room, model: ModelView, held: number, view: ResidencyView): number {
   const holdsAccelerator = view.devices.some(
     (device) => device.accelerator && device.residents.some(({ ref }) => ref === model.ref),

@@ -3,8 +3,9 @@
  * models in device memory. One entry over plain records; time comes in, effects go out.
  *
  * Upholds I1 for what it is given: every ticket ends in exactly one of an assignment, a refusal, or
- * (cancelled) nothing. I3: no batch exceeds its model's limit. I4: a device is sent at most one batch
- * beyond the one that runs, and batches are cut to their tier's slice. I6: queues are bounded.
+ * (cancelled) nothing. I3: no batch exceeds its model's limit. I4: a device is sent at most one
+ * batch beyond the one that runs, and batches are cut to their tier's slice. I6: queues are
+ * bounded.
  */
 
 import { DevicePool } from "@millrace/placement";

@@ -1,6 +1,6 @@
 /**
- * Binds tickets to devices, as late as possible: when a device is about to be free, the best batch is
- * formed then. A model's tickets look for a device when they arrive; a device looks for the most
+ * Binds tickets to devices, as late as possible: when a device is about to be free, the best batch
+ * is formed then. A model's tickets look for a device when they arrive; a device looks for the most
  * urgent work among its models when it is about to be free.
  */
 
@@ -151,9 +151,9 @@ export class Dispatching {
   }
 
   /**
-   * May this device serve this tier of the model now? Batch work may use any idle device. Realtime and
-   * standard use a CPU only when no accelerator has the model, or when the CPU is expected to finish
-   * sooner than the accelerators would get to it.
+   * May this device serve this tier of the model now? Batch work may use any idle device. Realtime
+   * and standard use a CPU only when no accelerator has the model, or when the CPU is expected to
+   * finish sooner than the accelerators would get to it.
    */
   #spills(model: ModelState, device: DeviceState<Batch>, tier: Tier, nowUs: number): boolean {
     if (device.accelerator || tier === 2) return true;

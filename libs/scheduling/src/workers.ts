@@ -7,7 +7,7 @@
  */
 
 import { Membership } from "@millrace/membership";
-import { DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
+import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
 import type { DoneFrame, WorkerHeartbeat } from "@millrace/protocol";
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";

@@ -1,4 +1,8 @@
+/** The scheduler core, one decision at a time. */
+
+import { present } from "@millrace/std";
 import { describe, expect, test } from "vitest";
+import { SchedulerCore, type SchedulerEvent } from "../src/index.ts";
 import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
 
 const A = "a@1";
@@ -29,7 +33,7 @@ describe("late binding", () => {
     const bench = withDevice();
     for (let seq = 0; seq < 40; seq++) bench.send(A, ticket(seq));
     expect(bench.assigned).toHaveLength(2);
-    bench.done(bench.assigned[0]!);
+    bench.done(present(bench.assigned[0], "a batch"));
     expect(bench.assigned).toHaveLength(3);
     expect(bench.assigned[2]?.frame.items).toHaveLength(8);
   });
@@ -40,7 +44,7 @@ describe("late binding", () => {
     bench.hear(beat("gpu-1", { models: [ready(A)] }));
     for (let seq = 0; seq < 6; seq++) bench.send(A, ticket(seq, { tier: 2 }));
     bench.send(A, ticket(99, { tier: 0 }));
-    bench.done(bench.assigned[0]!);
+    bench.done(present(bench.assigned[0], "a batch"));
     expect(bench.seqs(bench.assigned[2])).toContain(99);
     expect(bench.assigned[2]?.frame.tier).toBe(0);
   });
@@ -207,7 +211,7 @@ describe("losing a worker", () => {
     const bench = withDevice();
     bench.send(A, ticket(1));
     bench.step({ type: "disconnected", name: "gpu-1" });
-    bench.done(bench.assigned[0]!);
+    bench.done(present(bench.assigned[0], "a batch"));
     expect(bench.codes).toEqual(["WORKER_LOST"]);
   });
 });
@@ -224,7 +228,7 @@ describe("draining", () => {
     expect(bench.core.drained).toBe(false);
     bench.send(A, ticket(3));
     expect(bench.codes).toEqual(["DRAINING", "DRAINING"]);
-    bench.done(bench.assigned[0]!);
+    bench.done(present(bench.assigned[0], "a batch"));
     expect(bench.core.drained).toBe(true);
   });
 });
@@ -244,13 +248,27 @@ describe("residency", () => {
     expect(bench.commands).toHaveLength(2);
   });
 
+  test("nothing is unloaded, or loaded, before the registry was read", () => {
+    const core = new SchedulerCore({ id: "scheduler-1", incarnation: 1 });
+    const step = (event: SchedulerEvent) =>
+      core.step(event, 1_000_000).filter(({ type }) => type === "command");
+    expect(
+      step({ type: "workerBeat", heartbeat: beat("gpu", { models: [ready("m@1")] }) }),
+    ).toEqual([]);
+    expect(step({ type: "modelChanged", record: record("m") })).toEqual([]);
+    expect(step({ type: "modelChanged", record: record("n") })).toEqual([]);
+    expect(step({ type: "registryRead" })).toMatchObject([
+      { worker: "gpu", command: { kind: "load", spec: { name: "n" } } },
+    ]);
+  });
+
   test("another scheduler in charge is told what waits, and this one gives no commands", () => {
     const ids = ["scheduler-1", "scheduler-2"] as const;
     const commands = ids.map((id, at) => {
       const bench = new Bench({ id });
       const other = {
         v: 1 as const,
-        id: ids[1 - at]!,
+        id: present(ids[1 - at], "the other"),
         incarnation: 1,
         beat: 0,
         state: "ready" as const,
@@ -262,6 +280,6 @@ describe("residency", () => {
       bench.pass(10_000);
       return bench.commands.length;
     });
-    expect(commands.toSorted()).toEqual([0, 1]);
+    expect(commands.toSorted((a, b) => a - b)).toEqual([0, 1]);
   });
 });

@@ -9,12 +9,10 @@ import { present } from "@millrace/std";
 import type { World } from "./world.ts";
 
 interface Batch {
-  /** What scheduler and worker call it; a scheduler that was restarted gives its names again. */
   readonly name: string;
-  readonly label: string;
   readonly tier: Tier;
   readonly startByUs: number;
-  /** Without an answer yet. */
+  /** Without an answer yet; the batch is over when there are none. */
   readonly open: Set<AssignmentItem>;
   /** Bodies that are still to come. */
   readonly missing: Set<string>;
@@ -34,16 +32,27 @@ export class HeldBatches {
     this.#device = device;
   }
 
-  took(frame: AssignmentFrame): void {
-    const { scheduler, id, tier, startWithinUs, items } = frame;
-    const name = `${scheduler}#${id}`;
+  /** The worker was given an assignment, and may have taken it: the step says which items it kept. */
+  given(frame: AssignmentFrame, effects: readonly WorkerEffect[]): void {
+    const { scheduler, id, tier, startWithinUs } = frame;
+    const wanted = new Set<string>();
+    for (const effect of effects) {
+      if (effect.type !== "fetch") continue;
+      for (const { seq, attempt } of effect.wants) {
+        wanted.add(bodyKey(effect.ingress, seq, attempt));
+      }
+    }
+    // Of two that await the same body, one is enough.
+    const kept = new Set(wanted);
+    const items = frame.items.filter((item) => !item.remote || kept.delete(keyOf(item)));
+    if (items.length === 0) return;
     const batch: Batch = {
-      name,
-      label: `${name} (${++this.#taken}.)`,
+      // A scheduler that was restarted gives its numbers again.
+      name: `${scheduler}#${id}/${++this.#taken}`,
       tier,
       startByUs: this.#world.timeline.nowUs + startWithinUs,
       open: new Set(items),
-      missing: new Set(items.filter((item) => item.remote).map(keyOf)),
+      missing: wanted,
       ready: false,
     };
     this.#batches.add(batch);
@@ -57,13 +66,10 @@ export class HeldBatches {
     }
   }
 
-  /** What a step of the worker says about its batches. */
+  /** What a step of the worker says about its batches. What is over made way before a run began. */
   did(effects: readonly WorkerEffect[], rowsMax: (model: string) => number): void {
     for (const effect of effects) {
       if (effect.type === "answer") for (const item of effect.items) this.#answered(item);
-    }
-    for (const effect of effects) {
-      if (effect.type === "done") this.#left(`${effect.scheduler}#${effect.frame.id}`);
     }
     for (const effect of effects) if (effect.type === "run") this.#began(effect, rowsMax);
   }
@@ -71,8 +77,12 @@ export class HeldBatches {
   #answered(item: AssignmentItem): void {
     const batch = this.#byItem.get(item);
     if (batch === undefined) return;
+    this.#byItem.delete(item);
     batch.open.delete(item);
-    if (batch.missing.delete(keyOf(item))) this.#noteReady(batch);
+    if (batch.open.size === 0) {
+      this.#batches.delete(batch);
+      this.#world.observe({ type: "batchLeft", device: this.#device, batch: batch.name });
+    } else if (batch.missing.delete(keyOf(item))) this.#noteReady(batch);
   }
 
   #began(
@@ -80,36 +90,22 @@ export class HeldBatches {
     rowsMax: (model: string) => number,
   ): void {
     const first = present(items[0], "an item of a run").item;
-    const { label, tier } = present(this.#byItem.get(first), "the batch of a run");
+    const { name, tier } = present(this.#byItem.get(first), "the batch of a run");
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
     const device = this.#device;
     const limit = rowsMax(spec.name);
-    this.#world.observe({ type: "runStarted", device, batch: label, tier, rows, rowsMax: limit });
+    this.#world.observe({ type: "runStarted", device, batch: name, tier, rows, rowsMax: limit });
   }
 
   #noteReady(batch: Batch): void {
     if (batch.ready || batch.missing.size > 0) return;
     batch.ready = true;
-    const { label, tier, startByUs } = batch;
+    const { name, tier, startByUs } = batch;
     const device = this.#device;
-    this.#world.observe({ type: "batchTaken", device, batch: label, tier, startByUs });
-  }
-
-  /** Of two batches of the same name, the one with fewer items to answer is the one that is over. */
-  #left(name: string): void {
-    let left: Batch | undefined;
-    for (const batch of this.#batches) {
-      if (batch.name !== name) continue;
-      if (left === undefined || batch.open.size < left.open.size) left = batch;
-    }
-    if (left === undefined) return;
-    this.#batches.delete(left);
-    for (const [item, batch] of this.#byItem) if (batch === left) this.#byItem.delete(item);
-    this.#world.observe({ type: "batchLeft", device: this.#device, batch: left.label });
+    this.#world.observe({ type: "batchTaken", device, batch: name, tier, startByUs });
   }
 }
 
 export const bodyKey = (ingress: string, seq: number, attempt: number): string =>
   `${ingress} ${seq} ${attempt}`;
-const keyOf = ({ ingress, seq, attempt }: AssignmentItem): string =>
-  bodyKey(ingress, seq, attempt);
+const keyOf = ({ ingress, seq, attempt }: AssignmentItem): string => bodyKey(ingress, seq, attempt);

@@ -1,6 +1,11 @@
 /** A simulated ingress: the real core, the clients' requests, and the bodies that stay with it. */
 
-import { IngressCore, type IngressEffect, type IngressEvent, type Request } from "@millrace/admission";
+import {
+  IngressCore,
+  type IngressEffect,
+  type IngressEvent,
+  type Request,
+} from "@millrace/admission";
 import {
   type Answer,
   type CancelFrame,

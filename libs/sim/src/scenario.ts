@@ -137,8 +137,8 @@ export function drawScenario(seed: number): Scenario {
     incidents: drawIncidents(faults, gentle),
     noticed: faults.chance(0.5) ? 1 : faults.next(),
     safetyUs: within(random, 1_500 * MS, 3_000 * MS),
-    openMax: small ? within(random, 20, 100) : 8_192,
-    queueTicketsMax: small ? within(random, 5, 50) : 8_192,
+    openMax: small ? within(random, 50, 150) : 8_192,
+    queueTicketsMax: small ? within(random, 40, 100) : 8_192,
   };
 }
 

@@ -142,9 +142,9 @@ class Simulation {
     this.#advance(LIVENESS_US);
     const untilUs = this.#timeline.nowUs + LIVENESS_US_MAX;
     const { ingresses, schedulers, workers } = this.#cluster;
-    while (this.#timeline.nowUs < untilUs && ingresses.some(({ open }) => open > 0)) {
-      this.#advance(SLICE_US);
-    }
+    const isBusy = (): boolean =>
+      ingresses.some(({ open }) => open > 0) || workers.some(({ heldBatches }) => heldBatches > 0);
+    while (this.#timeline.nowUs < untilUs && isBusy()) this.#advance(SLICE_US);
     this.#advance(REST_US);
     const rest = (process: string, what: string, value: number): void =>
       this.#observe({ type: "restRead", process, what, value });

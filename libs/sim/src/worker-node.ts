@@ -10,6 +10,7 @@ import {
 import { Membership } from "@millrace/membership";
 import {
   type AnswerFrame,
+  type AssignmentFrame,
   type Command,
   encodeAnswers,
   encodeDone,
@@ -185,14 +186,8 @@ export class WorkerNode implements Node, Member {
       held.bodyEnded(bodyKey(event.ingress, event.seq, event.attempt));
     }
     const effects = core.step(this.#weakened(event), nowUs);
-    if (event.type === "assigned") {
-      const { scheduler, id } = event.frame;
-      let after = core.held;
-      for (const effect of effects) {
-        if (effect.type !== "done") continue;
-        if (effect.scheduler !== scheduler || effect.frame.id !== id) after++;
-      }
-      if (after > before) held.took(event.frame);
+    if (event.type === "assigned" && isTaken(event.frame, effects, core.held - before)) {
+      held.given(event.frame, effects);
     }
     held.did(effects, (model) => this.#rowsMax(model));
     return effects;
@@ -306,4 +301,19 @@ export class WorkerNode implements Node, Member {
       this.#tick(life);
     });
   }
+}
+
+/** Was the assignment taken in the step that gave it? Others may have ended in the same step. */
+function isTaken(
+  { items }: AssignmentFrame,
+  effects: readonly WorkerEffect[],
+  moreHeld: number,
+): boolean {
+  const answered = new Set<unknown>();
+  let ended = 0;
+  for (const effect of effects) {
+    if (effect.type === "done") ended++;
+    if (effect.type === "answer") for (const item of effect.items) answered.add(item);
+  }
+  return moreHeld + ended > 0 && !items.every((item) => answered.has(item));
 }

@@ -30,9 +30,7 @@ export class Workload {
   /** Requests as the scenario has them, while there are faults. */
   runSafety(untilUs: number): void {
     const { scenario } = this.#world;
-    const rate = scenario.gentle
-      ? Math.min(scenario.rate, unhurriedRate(scenario))
-      : scenario.rate;
+    const rate = scenario.gentle ? Math.min(scenario.rate, unhurriedRate(scenario)) : scenario.rate;
     this.#arrive(rate, untilUs, () => this.#ask(this.#drawFaulty(this.#drawModel())));
   }
 
@@ -84,10 +82,9 @@ export class Workload {
     return { ...this.#draw(model), timeoutUs, patienceUs: undefined, owed: true };
   }
 
-  #draw(model: ModelPlan): Pick<
-    ClientRequest,
-    "id" | "model" | "tier" | "rows" | "length" | "remote"
-  > {
+  #draw(
+    model: ModelPlan,
+  ): Pick<ClientRequest, "id" | "model" | "tier" | "rows" | "length" | "remote"> {
     const random = this.#random;
     return {
       id: this.#nextId++,

@@ -1,4 +1,6 @@
-/** Seeded chance. Cores take one as a constructor argument; nothing else in a core may be random. */
+/**
+ * Seeded chance. Cores take one as a constructor argument; nothing else in a core may be random.
+ */
 export interface Random {
   /** Uniform in [0, 1). */
   readonly next: () => number;
@@ -12,7 +14,10 @@ export interface Random {
   readonly fork: () => Random;
 }
 
-/** Mulberry32 (Tommy Ettinger, public domain): 32 bits of state, good enough to draw faults and ties. */
+/**
+ * Mulberry32 (Tommy Ettinger, public domain): 32 bits of state, good enough to draw faults and
+ * ties.
+ */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {

@@ -1,4 +1,6 @@
-/** The last `capacity` numbers: their maximum and mean are kept ready, so that reading them is O(1). */
+/**
+ * The last `capacity` numbers: their maximum and mean are kept ready, so that reading them is O(1).
+ */
 export class Ring {
   readonly #values: Float64Array;
   #count = 0;

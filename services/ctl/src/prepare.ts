@@ -22,8 +22,9 @@ export function registerPrepare(program: Command): void {
     .description(
       [
         "Makes below DIRECTORY: all/ with every NATS user's seed, a folder per user with its own",
-        "seed (USER/seed.nk) to be given to that service alone, nats/nats.conf with the public keys,",
-        "ingress/api-keys.jsonl with the hash of the first API key, and admin/api-key with the key.",
+        "seed (USER/seed.nk) to be given to that service alone, nats/nats.conf with the public",
+        "keys, ingress/api-keys.jsonl with the hash of the first API key, and admin/api-key with",
+        "the key itself.",
         "Run again, it changes nothing that is there.",
       ].join("\n"),
     )

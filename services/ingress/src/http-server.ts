@@ -113,8 +113,8 @@ class Listener implements HttpListener {
   }
 
   /**
-   * What did not parse, or did not come in time. The bytes written here are the answer to the oldest
-   * request without one, so they are only written where that is the one that failed.
+   * What did not parse, or did not come in time. The bytes written here are the answer to the
+   * oldest request without one, so they are only written where that is the one that failed.
    */
   #failed(error: NodeJS.ErrnoException, socket: Duplex): void {
     const waiting = [...(this.#replies.get(socket) ?? [])].filter(

@@ -1,4 +1,4 @@
-/** The keys in use: read at start, read again when their file changes; a bad file changes nothing. */
+/** The keys in use: read at start and again when their file changes; a bad file changes nothing. */
 
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import type { ClientLimits } from "@millrace/admission";

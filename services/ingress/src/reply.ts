@@ -21,6 +21,8 @@ const BINARY_TYPE = "application/octet-stream";
 const HEADER_LENGTH = "Inference-Header-Content-Length";
 /** A small response is one buffer; tensors of a larger one are written as they are. */
 const JOINED_BYTES_MAX = 64 * 1024;
+/** Above this, a copy into a string costs more than it saves. */
+const STRING_BYTES_MAX = 8 * 1024;
 const SECOND_US = 1_000_000;
 
 /** I1: an answer is written once; a client that is gone gets none. */
@@ -82,5 +84,7 @@ export function replyInference(reply: Reply, response: InferResponse, more: Head
     body.set(tensor, at);
     at += tensor.length;
   }
-  reply.end(body);
+  // As a string it leaves in one piece with the headers: one write instead of a vector of two.
+  if (bytes <= STRING_BYTES_MAX) reply.end(body.toString("latin1"), "latin1");
+  else reply.end(body);
 }

@@ -1,4 +1,4 @@
-/** What one model version has answered: totals for `/stats`, recent figures for `millrace status`. */
+/** What one model version has answered: totals for `/stats`, the last for `millrace status`. */
 
 import type { Answer } from "@millrace/protocol";
 import type { Figure, ModelFigures } from "@millrace/openinference";

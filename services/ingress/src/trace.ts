@@ -11,7 +11,7 @@ let next = IDS_PER_DRAW;
 /** Version, trace id, parent id, flags; a later version may have more behind them. */
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?$/;
 
-/** Writes a trace id to the front of `target`: the one in the header if that is valid, else a new one. */
+/** Writes a trace id to the front of `target`: that of a valid header, else a new one. */
 export function writeTrace(target: Uint8Array, header: string | undefined): void {
   const id = header === undefined ? undefined : traceIdOf(header);
   if (id === undefined) writeNewTrace(target);

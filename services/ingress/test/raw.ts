@@ -10,17 +10,17 @@ export interface RawAnswer {
   readonly closed: boolean;
 }
 
-const QUIET_MS = 100;
+const QUIET_MS = 25;
 const WAIT_MS_MAX = 5_000;
 
 /**
- * Sends the pieces one after another and returns the first answer, once it is whole. `end` closes
- * this side when all is sent; `linger` waits a little longer, to see whether the server closes.
+ * Sends the pieces one after another and returns the first answer, once it is whole, and whether
+ * the server then closes the connection. `end` closes this side when all is sent.
  */
 export function sendRaw(
   port: number,
   pieces: readonly (string | Uint8Array)[],
-  { end = false, linger = true }: { readonly end?: boolean; readonly linger?: boolean } = {},
+  { end = false }: { readonly end?: boolean } = {},
 ): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
@@ -38,7 +38,7 @@ export function sendRaw(
     socket.on("data", (data) => {
       received += data.toString("latin1");
       if (parse(received) === undefined || quiet !== undefined) return;
-      quiet = setTimeout(() => finish(false), linger ? QUIET_MS : 0);
+      quiet = setTimeout(() => finish(false), QUIET_MS);
     });
     socket.on("end", () => finish(true));
     socket.on("error", () => finish(true));

@@ -278,7 +278,7 @@ describe("a client that goes away", () => {
   });
 });
 
-test("pipelined requests are answered in their order, whatever the order of the results", async () => {
+test("pipelined requests are answered in their order, whatever that of the results", async () => {
   const waiting: (() => void)[] = [];
   stand.onTicket = (seen) => {
     waiting.unshift(() => stand.answer(seen, seen.tensors));

@@ -1,6 +1,6 @@
 /**
- * An ingress on a real broker, with the test in the places of its scheduler and its workers: it sees
- * the tickets, and answers them as `onTicket` says.
+ * An ingress on a real broker, with the test in the places of its scheduler and its workers: it
+ * sees the tickets, and answers them as `onTicket` says.
  */
 
 import { createHash, randomBytes } from "node:crypto";
@@ -73,6 +73,12 @@ export interface StandOptions {
   /** Fields of the key's line in the file. */
   readonly key?: object;
   readonly models?: readonly ModelSpec[];
+}
+
+export interface MicroReply {
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly endpoints: readonly { readonly data: unknown }[];
 }
 
 interface Parts {
@@ -187,6 +193,12 @@ export class Stand implements AsyncDisposable {
         },
       })),
     );
+  }
+
+  /** What `nats micro stats ingress` shows. */
+  async stats(): Promise<MicroReply> {
+    const reply = await this.#admin.connection.request("$SRV.STATS.ingress");
+    return reply.json();
   }
 
   beat(): void {

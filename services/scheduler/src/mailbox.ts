@@ -1,4 +1,6 @@
-/** Turns what arrives on the bus into events of the scheduler core; what does not decode is counted. */
+/**
+ * Turns what arrives on the bus into events of the scheduler core; what does not decode is counted.
+ */
 
 import type { Bus } from "@millrace/bus";
 import {

@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connectBus, serveMicro } from "@millrace/bus";
+import { type Bus, connectBus, serveMicro } from "@millrace/bus";
 import { subjects } from "@millrace/protocol";
 import {
   createLogger,
@@ -63,25 +63,7 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
       port: config.metricsPort,
     }),
   );
-  serveMicro(bus, {
-    name: "scheduler",
-    version: VERSION,
-    description: "Queues requests, forms batches, places them and decides what devices hold",
-    metadata: { id },
-    endpoints: [
-      {
-        name: "ticket",
-        subject: subjects.ticket(id),
-        stats: () => ({
-          requests: performer.requests + performer.refused,
-          errors: performer.refused,
-          processingUs: 0,
-          lastError: performer.lastError,
-          data: { ...core.figures, batchRowsMean: meanBatchRows(core) },
-        }),
-      },
-    ],
-  });
+  serveStats(bus, id, core, performer);
   const { registry } = await openStore(bus.connection, { create: false, replicas: 1 });
   opened.use(
     await registry.watch(
@@ -119,4 +101,27 @@ function showFigures(metrics: Metrics, core: SchedulerCore): void {
 function meanBatchRows(core: SchedulerCore): number {
   const { batchesSent, rowsSent } = core.figures;
   return batchesSent === 0 ? 0 : rowsSent / batchesSent;
+}
+
+/** What `nats micro` shows. */
+function serveStats(bus: Bus, id: string, core: SchedulerCore, performer: Performer): void {
+  serveMicro(bus, {
+    name: "scheduler",
+    version: VERSION,
+    description: "Queues requests, forms batches, places them and decides what devices hold",
+    metadata: { id },
+    endpoints: [
+      {
+        name: "ticket",
+        subject: subjects.ticket(id),
+        stats: () => ({
+          requests: performer.requests + performer.refused,
+          errors: performer.refused,
+          processingUs: 0,
+          lastError: performer.lastError,
+          data: { ...core.figures, batchRowsMean: meanBatchRows(core) },
+        }),
+      },
+    ],
+  });
 }
