@@ -10,9 +10,10 @@ compose() { docker compose -p "$project" -f deploy/compose.yaml "$@"; }
 skip() { echo "skipped: $1"; exit 0; }
 fail() { echo "FAILED: $1"; compose ps -a; compose logs --tail 30; exit 1; }
 
-if ! docker info >/dev/null 2>&1 || ! docker image inspect node:24-bookworm-slim >/dev/null 2>&1; then
+base=node:24-bookworm-slim
+if ! docker info >/dev/null 2>&1 || ! docker image inspect $base >/dev/null 2>&1; then
   # Where no registry is reached, stand-ins for the base images are built from package registries.
-  if ! docker pull -q node:24-bookworm-slim >/dev/null 2>&1; then
+  if ! docker pull -q $base >/dev/null 2>&1; then
     [ -f "$offline" ] || skip "no container engine, or no registry, on this machine"
     bash "$offline" up >/dev/null || skip "the container engine did not start"
   fi
@@ -38,19 +39,23 @@ done
 key=$(compose run --rm --entrypoint cat ctl /run/millrace/admin/api-key 2>/dev/null)
 
 # ask: the status of a prediction with a deadline of five seconds
-body='{"inputs":[{"name":"ids","datatype":"INT64","shape":[1,3],"data":[301,19,599]}],"parameters":{"timeout":5000000}}'
-ask() { curl -s -o /dev/null -w '%{http_code}\n' -m 10 -H "Authorization: Bearer $key" -d "$body" "$url/v2/models/sms-spam/infer"; }
+ids='{"name":"ids","datatype":"INT64","shape":[1,3],"data":[301,19,599]}'
+body="{\"inputs\":[$ids],\"parameters\":{\"timeout\":5000000}}"
+status_of() { curl -s -o /dev/null -w '%{http_code}\n' -m 10 "$@"; }
+ask() { status_of -H "Authorization: Bearer $key" -d "$body" "$url/v2/models/sms-spam/infer"; }
 [ "$(ask)" = 200 ] || fail "sms-spam does not answer"
-compose run --rm ctl infer digits --image libs/examples/models/digits/seven.png 2>/dev/null | grep -q '7 ' ||
+picture=libs/examples/models/digits/seven.png
+compose run --rm ctl infer digits --image $picture 2>/dev/null | grep -q '7 ' ||
   fail "digits does not see a seven"
-[ "$(curl -s -o /dev/null -w '%{http_code}' "$url/v2/models/digits")" = 401 ] || fail "no key is needed"
+[ "$(status_of "$url/v2/models/digits")" = 401 ] || fail "no key is needed"
 
-published=$(docker ps --filter "label=com.docker.compose.project=$project" --format '{{.Names}} {{.Ports}}' |
-  grep -c -- '->')
+ours="label=com.docker.compose.project=$project"
+published=$(docker ps --filter "$ours" --format '{{.Ports}}' | grep -c -- '->')
 [ "$published" = 1 ] || fail "$published containers publish a port"
 for container in $(compose ps -q); do
-  docker inspect "$container" --format '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}' |
-    grep -q '^1000:1000 true \[ALL\]$' || fail "$container is not confined"
+  confined='{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}}'
+  [ "$(docker inspect "$container" --format "$confined")" = "1000:1000 true [ALL]" ] ||
+    fail "$container is not confined"
 done
 echo "served, one port published, containers confined"
 
@@ -62,7 +67,8 @@ crash() {
 }
 # A container that was started again by the engine since, and is healthy.
 is_back() {
-  [ "$(docker inspect "$(compose ps -aq "$1")" --format '{{.RestartCount}} {{.State.Health.Status}}')" = "1 healthy" ]
+  local state='{{.RestartCount}} {{.State.Health.Status}}'
+  [ "$(docker inspect "$(compose ps -aq "$1")" --format "$state")" = "1 healthy" ]
 }
 for service in gpu-worker scheduler-1 cpu-worker scheduler-2; do
   crash "$service"

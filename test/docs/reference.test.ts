@@ -57,7 +57,7 @@ test("the configuration reference is the services'", async () => {
   const sections = Object.entries(services).map(([name, fields]) => {
     const rows = describeConfig(fields).map(({ variable, default: fallback, expects, help }) => [
       `\`${variable}\``,
-      fallback ?? "must be set",
+      fallback === undefined || fallback === "" ? "" : `\`${fallback}\``,
       expects,
       help,
     ]);

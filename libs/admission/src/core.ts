@@ -13,6 +13,7 @@
 
 import {
   type Answer,
+  type ErrorCode,
   ERRORS,
   type Fault,
   fault,
@@ -289,7 +290,7 @@ export class IngressCore {
     } else {
       open.lanes = open.lanes.filter((other) => other !== lane);
       if (answer.error === "DRAINING") this.#schedulers.drains(from, nowUs);
-      const reason = fault(answer.error, wordsOf(answer));
+      const reason = faultOf(answer.error, answer);
       if (open.lanes.length === 0) this.#fail(open, lane, reason, nowUs, effects);
     }
   }
@@ -393,4 +394,6 @@ export class IngressCore {
   }
 }
 
-const wordsOf = ({ body }: Answer): string => utf8.decode(body.subarray(0, MESSAGE_BYTES_MAX));
+/** What the worker or scheduler said of its error, or what the code means. */
+const faultOf = (code: ErrorCode, { body }: Answer): Fault =>
+  fault(code, utf8.decode(body.subarray(0, MESSAGE_BYTES_MAX)) || ERRORS[code].meaning);
