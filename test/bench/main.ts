@@ -33,25 +33,46 @@ function choose(only: string | undefined, soaked: boolean): readonly Scenario[] 
   return chosen;
 }
 
+function readArguments(): { readonly json?: string; readonly scenarios: readonly Scenario[] } {
+  try {
+    const {
+      json,
+      only,
+      soak: soaked,
+    } = parseArgs({
+      options: {
+        json: { type: "string" },
+        only: { type: "string" },
+        soak: { type: "boolean", default: false },
+      },
+    }).values;
+    return { scenarios: choose(only, soaked), ...(json === undefined ? {} : { json }) };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exit(2);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      json: { type: "string" },
-      only: { type: "string" },
-      soak: { type: "boolean", default: false },
-    },
-  });
-  const scenarios = choose(values.only, values.soak);
+  const { json, scenarios } = readArguments();
   await using bench = await Bench.open(benchModels(), say);
   const rows: Row[] = [];
-  for (const scenario of scenarios) rows.push(...(await scenario.run(bench)));
+  for (const scenario of scenarios) {
+    // One that fails does not cost the figures of the others.
+    try {
+      rows.push(...(await scenario.run(bench)));
+    } catch (error) {
+      say(`${scenario.name} failed: ${String(error)}`);
+      process.exitCode = 1;
+    }
+  }
   const date = new Date().toISOString().slice(0, 10);
   const cores = `${availableParallelism()} x ${cpus()[0]?.model ?? "unknown processor"}`;
   process.stdout.write(
     `\n${date}, ${cores}, ${formatBytes(totalmem())}, Node ${process.versions.node}, ` +
       `${bench.threads} core(s) for the worker\n\n${formatRows(rows)}\n`,
   );
-  if (values.json !== undefined) await writeFile(values.json, jsonRows(rows));
+  if (json !== undefined) await writeFile(json, jsonRows(rows));
 }
 
 await main();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs deploy/compose.yaml for real, in a project of its own: the example models are served, only the
-# ingress is published, containers are confined, and a killed worker and scheduler cost no request.
+# Runs deploy/compose.yaml for real, in a project of its own: the example models are served, only
+# the ingress is published, containers are confined, and a killed worker or scheduler costs no
+# request.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 offline=../shared/tools/docker-offline.sh
@@ -59,7 +60,8 @@ for container in $(compose ps -q); do
 done
 echo "served, one port published, containers confined"
 
-# The process below the container's init, by its id on this host: a crash, so the engine restarts it.
+# The process below the container's init, by its id on this host: a crash, which the engine ends
+# with a restart.
 crash() {
   local init
   init=$(docker inspect "$(compose ps -q "$1")" --format '{{.State.Pid}}')

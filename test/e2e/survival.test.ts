@@ -1,32 +1,68 @@
 /**
  * Members that end, freeze or drain while requests come in at a fixed rate: every request gets its
- * right answer, inside its deadline, once.
+ * right answer, inside its deadline, once (I1, I2).
  */
 
+import type { Bus } from "@millrace/bus";
 import { subjects } from "@millrace/protocol";
 import { rendezvousOwner } from "@millrace/std";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { affine, laborious, lookup, ids2, row512, rows4 } from "../support/built-models.ts";
+import { affine, ids2, laborious, lookup, row512, rows4 } from "../support/built-models.ts";
 import { type Cluster, EMULATED, startCluster } from "../support/cluster.ts";
 import { Load, type Question } from "../support/load.ts";
 import { Members } from "../support/members.ts";
+import { figuresOf } from "../support/micro.ts";
 
 const PER_SECOND = 150;
 const TIMEOUT_MS = 2_000;
-/** Requests that are on their way when something happens: more than a device holds at once. */
+/** Requests that come at once just before something happens: more than a device holds. */
 const BURST = 60;
 /** Load before and after what happens. */
 const AROUND_MS = 700;
-const WORKERS = ["gpu-worker-1", "cpu-worker-1"] as const;
+const INGRESSES = ["ingress-1", "ingress-2"] as const;
 const SCHEDULERS = ["scheduler-1", "scheduler-2"] as const;
+const WORKERS = ["gpu-worker-1", "cpu-worker-1"] as const;
 const MODELS = ["double", "work", "table"] as const;
 
 let cluster: Cluster;
 let members: Members;
+let assignments: Assignments;
+
+/** Who is given work, as it is given: what the workers themselves hear. */
+class Assignments {
+  readonly #counts = new Map<string, number>();
+  #waiting: ((worker: string) => void) | undefined;
+
+  constructor(bus: Bus) {
+    const prefix = subjects.assign("");
+    bus.subscribe(subjects.assign("*"), (_bytes, subject) => {
+      const worker = subject.slice(prefix.length);
+      this.#counts.set(worker, this.to(worker) + 1);
+      this.#waiting?.(worker);
+    });
+  }
+
+  to(worker: string): number {
+    return this.#counts.get(worker) ?? 0;
+  }
+
+  /** Calls `act` at once when one of `workers` is given work: it has it in hand then. */
+  next(workers: readonly string[], act: () => void): Promise<void> {
+    return new Promise((done) => {
+      this.#waiting = (worker) => {
+        if (!workers.includes(worker)) return;
+        this.#waiting = undefined;
+        act();
+        done();
+      };
+    });
+  }
+}
 
 beforeAll(async () => {
   cluster = await startCluster({
     env: EMULATED,
+    counts: { ingress: 2 },
     models: [
       affine("double", { factor: 2, offset: 1 }),
       laborious("work", 40),
@@ -34,6 +70,7 @@ beforeAll(async () => {
     ],
   });
   members = new Members(cluster.bus);
+  assignments = new Assignments(await cluster.connect("gpu-worker"));
 });
 
 afterAll(() => cluster?.[Symbol.asyncDispose]());
@@ -41,150 +78,185 @@ afterAll(() => cluster?.[Symbol.asyncDispose]());
 /** Every request has values of its own, so that an answer to another one is seen. */
 function question(number: number): Question {
   const values = [number, number + 1, number + 2, number + 3];
-  switch (number % 3) {
-    case 0:
-      return {
-        model: "double",
-        inputs: [rows4(values)],
-        expected: () => values.map((value) => 2 * value + 1),
-      };
-    case 1: {
-      const row = row512(number);
-      const options = { send: "binary" } as const;
-      return { model: "work", inputs: [row], expected: () => row.data, options };
-    }
-    default: {
-      const ids = [number % 1000, (7 * number) % 1000];
-      return {
-        model: "table",
-        inputs: [ids2(ids)],
-        expected: () => ids.map((id) => 3 * id),
-      };
-    }
+  if (number % 3 === 0) {
+    const expected = values.map((value) => 2 * value + 1);
+    return { model: "double", inputs: [rows4(values)], expected: () => expected };
   }
+  if (number % 3 === 1) {
+    const row = row512(number);
+    const options = { send: "binary" } as const;
+    return { model: "work", inputs: [row], expected: () => row.data, options };
+  }
+  const ids = [number % 1000, (7 * number) % 1000];
+  return { model: "table", inputs: [ids2(ids)], expected: () => ids.map((id) => 3 * id) };
 }
 
 const everywhere = (): boolean =>
   WORKERS.every((worker) => MODELS.every((model) => members.holds(worker, `${model}@1`)));
 
-/** What the ingress says that it answered, of all models. */
-async function answered(): Promise<{ readonly success: number; readonly failure: number }> {
-  const sum = { success: 0, failure: 0 };
-  for (const model of MODELS) {
-    const response = await cluster.fetch(`/v2/models/${model}/stats`);
-    const document = (await response.json()) as {
-      readonly model_stats: readonly {
-        readonly inference_stats: Record<"success" | "fail", { readonly count: number }>;
-      }[];
-    };
-    for (const { inference_stats: stats } of document.model_stats) {
-      sum.success += stats.success.count;
-      sum.failure += stats.fail.count;
-    }
-  }
-  return sum;
-}
-
-/** Lets something happen under load, and judges the ledger of all that was asked meanwhile. */
-async function survive(happening: (load: Load) => Promise<void>): Promise<Load> {
-  await cluster.until("every model on both workers", everywhere);
-  const before = await answered();
-  const load = new Load({
-    target: cluster,
-    perSecond: PER_SECOND,
+const startLoad = (ingress: number, perSecond: number): Load =>
+  new Load({
+    target: { url: `http://${cluster.host}:${cluster.ports[ingress]}`, key: cluster.key },
+    perSecond,
     timeoutMs: TIMEOUT_MS,
     question,
   });
-  const requests = (count: number) => () => load.entries.length >= count;
+
+interface Counted {
+  readonly requests: number;
+  readonly errors: number;
+  /** Tickets beyond the first of a request. */
+  readonly repeated: number;
+}
+
+async function count(): Promise<Counted> {
+  const { num_requests, num_errors, data } = await figuresOf(cluster.bus, "ingress", INGRESSES[0]);
+  const [retries, hedges, resends] = [data?.retries, data?.hedges, data?.resends].map(Number);
+  return {
+    requests: Number(num_requests),
+    errors: Number(num_errors),
+    repeated: Number(retries) + Number(hedges) + Number(resends),
+  };
+}
+
+/** Lets something happen under load, and judges the ledger of all that was asked meanwhile. */
+async function survive(happening: (load: Load) => Promise<void>): Promise<Counted> {
+  await cluster.until("every model on both workers", everywhere);
+  const before = await count();
+  const load = startLoad(0, PER_SECOND);
+  const around = (PER_SECOND * AROUND_MS) / 1000;
+  const untilMore = (from: number): Promise<void> =>
+    cluster.until("load", () => load.entries.length >= from + around);
   try {
-    await cluster.until("load", requests((PER_SECOND * AROUND_MS) / 1000));
+    await untilMore(0);
     await happening(load);
-    const more = load.entries.length + (PER_SECOND * AROUND_MS) / 1000;
-    await cluster.until("load", requests(more));
+    await untilMore(load.entries.length);
   } finally {
     await load.stop();
   }
   expect(load.troubles).toEqual([]);
-  // I1: an answer for each, and none that nobody asked for.
-  const after = await answered();
-  expect(after.success - before.success).toBe(load.entries.length);
-  expect(after.failure - before.failure).toBe(0);
-  return load;
+  const after = await count();
+  // I1: as many answers as requests.
+  expect(after.requests - before.requests).toBe(load.entries.length);
+  expect(after.errors - before.errors).toBe(0);
+  return { requests: load.entries.length, errors: 0, repeated: after.repeated - before.repeated };
 }
 
-/** Ends the process while it has work, and waits until another one is in its place. */
-async function end(load: Load, id: string, signal: NodeJS.Signals): Promise<void> {
-  const before = members.incarnation(id);
+/** More work than the devices hold, and then `act`, when one of `workers` has been given some. */
+async function whenBusy(
+  load: Load,
+  what: string,
+  workers: readonly string[],
+  act: () => boolean,
+): Promise<void> {
+  const acted = assignments.next(workers, () => {
+    load.mark(what);
+    expect(act()).toBe(true);
+  });
   load.burst(BURST);
-  await cluster.until("the burst on its way", () => true);
-  load.mark(`${signal} to ${id}`);
-  expect(cluster.kill(id, signal)).toBe(true);
+  await acted;
+}
+
+/** Ends the process while there is work, and waits until another one is in its place. */
+async function end(
+  load: Load,
+  id: string,
+  signal: NodeJS.Signals,
+  busy: readonly string[],
+): Promise<void> {
+  const before = members.incarnation(id);
+  await whenBusy(load, `${signal} to ${id}`, busy, () => cluster.kill(id, signal));
   await cluster.until(`${id} to be back`, () => members.incarnation(id) !== before);
 }
 
-describe.each(WORKERS)("a %s", (id) => {
+describe.each(WORKERS)("%s", (id) => {
   test("killed with work in hand fails no request", async () => {
-    await survive(async (load) => {
-      await end(load, id, "SIGKILL");
+    const { repeated } = await survive(async (load) => {
+      await end(load, id, "SIGKILL", [id]);
       await cluster.until("its models to be back", everywhere);
     });
+    expect(repeated).toBeGreaterThan(0);
   });
 
   test("frozen fails no request, and gets no new work after half a second", async () => {
-    await using tap = await cluster.connect(id.startsWith("gpu") ? "gpu-worker" : "cpu-worker");
-    let assigned = 0;
-    tap.subscribe(subjects.assign(id), () => void assigned++);
-    await tap.connection.flush();
-    await survive(async (load) => {
-      load.burst(BURST);
-      load.mark(`SIGSTOP to ${id}`);
+    const { repeated } = await survive(async (load) => {
+      await whenBusy(load, `SIGSTOP to ${id}`, [id], () => cluster.kill(id, "SIGSTOP"));
       const frozenMs = load.nowMs;
-      expect(cluster.kill(id, "SIGSTOP")).toBe(true);
       try {
         await cluster.until("half a second", () => load.nowMs - frozenMs >= 500);
-        const meanwhile = assigned;
+        const meanwhile = assignments.to(id);
         await cluster.until("a second more", () => load.nowMs - frozenMs >= 1_500);
-        expect(assigned - meanwhile).toBe(0);
+        expect(assignments.to(id) - meanwhile).toBe(0);
       } finally {
         cluster.kill(id, "SIGCONT");
       }
       load.mark(`SIGCONT to ${id}`);
-      const before = assigned;
-      await cluster.until("work for it again", () => assigned > before);
+      const before = assignments.to(id);
+      await cluster.until("work for it again", () => assignments.to(id) > before);
     });
+    expect(repeated).toBeGreaterThan(0);
   });
 
   test("told to end drains, and fails no request", async () => {
     await survive(async (load) => {
-      await end(load, id, "SIGTERM");
+      await end(load, id, "SIGTERM", [id]);
       await cluster.until("its models to be back", everywhere);
     });
   });
 });
 
-describe.each(SCHEDULERS)("a %s", (id) => {
+describe.each(SCHEDULERS)("%s", (id) => {
   test.each([
     ["killed", "SIGKILL"],
     ["told to end", "SIGTERM"],
-  ] as const)("%s fails no request", async (_, signal) => {
+  ] as const)("%s with requests in its queues fails none", async (_, signal) => {
     const owned = MODELS.filter((model) => rendezvousOwner(model, SCHEDULERS) === id);
     expect(owned).not.toEqual([]);
-    await survive(async (load) => {
-      await end(load, id, signal);
-    });
+    await survive((load) => end(load, id, signal, WORKERS));
   });
 });
 
 describe("the broker", () => {
   test("killed fails no request", async () => {
-    await survive(async (load) => {
-      const { broker } = cluster;
+    const { broker } = cluster;
+    const { repeated } = await survive(async (load) => {
       const restarts = broker.restarts;
-      load.burst(BURST);
-      load.mark("SIGKILL to nats-server");
-      expect(broker.kill("SIGKILL")).toBe(true);
+      await whenBusy(load, "SIGKILL to nats-server", WORKERS, () => broker.kill("SIGKILL"));
       await cluster.until("the next one", () => broker.restarts > restarts);
       await broker.ready();
     });
+    expect(repeated).toBeGreaterThan(0);
+  });
+});
+
+describe("an ingress", () => {
+  test("told to end answers what it has taken, takes no more, and ends", async () => {
+    const id = INGRESSES[1];
+    const port = cluster.ports[1];
+    const restarts = cluster.restarts(id);
+    const live = `http://${cluster.host}:${port}/v2/health/live`;
+    const load = startLoad(1, 0);
+    // Nothing is answered while the workers stand still, so that all is open when the drain begins.
+    for (const worker of WORKERS) cluster.kill(worker, "SIGSTOP");
+    try {
+      load.burst(BURST);
+      await cluster.until("the burst taken", async () => {
+        const { data } = await figuresOf(cluster.bus, "ingress", id);
+        return data?.open === BURST;
+      });
+      expect(cluster.kill(id, "SIGTERM")).toBe(true);
+      await cluster.until("it to take no more", () =>
+        fetch(live).then(
+          () => false,
+          () => true,
+        ),
+      );
+    } finally {
+      for (const worker of WORKERS) cluster.kill(worker, "SIGCONT");
+    }
+    await load.stop();
+    expect(load.troubles).toEqual([]);
+    await cluster.until(`${id} to be back`, async () => (await fetch(live)).ok);
+    expect(cluster.restarts(id)).toBe(restarts + 1);
   });
 });

@@ -29,6 +29,7 @@ export interface Entry {
 
 export interface LoadOptions {
   readonly target: Target;
+  /** 0 for bursts alone. */
   readonly perSecond: number;
   readonly timeoutMs: number;
   readonly question: (number: number) => Question;
@@ -36,6 +37,7 @@ export interface LoadOptions {
 
 /** A request that is lost must not keep a test: this long after its deadline it is given up. */
 const GRACE_MS = 5_000;
+const IDLE_MS = 1_000;
 const TROUBLES_SHOWN = 12;
 
 interface Event {
@@ -108,7 +110,7 @@ export class Load {
     while (!signal.aborted) {
       // Those that are due are asked even when the timer was late: the rate is kept.
       for (const due = (this.nowMs * perSecond) / 1000; asked < due; asked++) this.#ask();
-      const nextMs = (asked * 1000) / perSecond - this.nowMs;
+      const nextMs = perSecond === 0 ? IDLE_MS : (asked * 1000) / perSecond - this.nowMs;
       await sleep(Math.max(1, nextMs), undefined, { signal }).catch(() => undefined);
     }
   }

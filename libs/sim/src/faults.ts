@@ -9,6 +9,7 @@ import type { Node, World } from "./world.ts";
 import type { Workload } from "./workload.ts";
 
 const MS = 1_000;
+const GENTLE_GAP_US = 500 * MS;
 const DRAIN_LOOK_US = 20 * MS;
 const DRAIN_LOOKS_MAX = 50;
 
@@ -25,6 +26,7 @@ export class Faults {
   readonly #replaceModel: () => void;
   readonly #random: Random;
   readonly #nodes: readonly Node[];
+  #lastUs = -Infinity;
   readonly counts = new Map<Incident, number>();
 
   constructor(
@@ -75,10 +77,21 @@ export class Faults {
     const atUs = timeline.nowUs + Math.ceil(this.#random.exponential(meanUs));
     if (atUs >= untilUs) return;
     timeline.at(atUs, () => {
-      this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
-      this.#happen(kind);
+      if (!this.#isTooSoon()) {
+        this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+        this.#happen(kind);
+      }
       this.#next(kind, meanUs, untilUs);
     });
+  }
+
+  /** A gentle run lets the cluster answer one incident before the next. */
+  #isTooSoon(): boolean {
+    const { nowUs } = this.#world.timeline;
+    const sinceUs = nowUs - this.#lastUs;
+    if (this.#world.scenario.gentle && sinceUs < GENTLE_GAP_US) return true;
+    this.#lastUs = nowUs;
+    return false;
   }
 
   #happen(kind: Incident): void {
@@ -175,8 +188,9 @@ export class Faults {
   }
 
   #restartBroker(): void {
-    const { network, timeline } = this.#world;
-    const us = within(this.#random, 50 * MS, 1_000 * MS);
+    const { network, timeline, scenario } = this.#world;
+    if (!network.brokerUp) return;
+    const us = within(this.#random, 50 * MS, scenario.gentle ? 300 * MS : 1_000 * MS);
     this.#world.trace("broker", "restart", { us });
     network.stopBroker();
     timeline.after(us, () => network.startBroker());

@@ -71,6 +71,8 @@ export class HeldBatches {
     for (const effect of effects) {
       if (effect.type === "answer") for (const item of effect.items) this.#answered(item);
     }
+    // A worker whose drain is over may begin a run and give it up in the same step.
+    if (effects.some((effect) => effect.type === "exit")) return;
     for (const effect of effects) if (effect.type === "run") this.#began(effect, rowsMax);
   }
 

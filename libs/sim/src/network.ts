@@ -89,6 +89,10 @@ export class Network {
     if (connection.connected && noticed) this.#announce(id);
   }
 
+  get brokerUp(): boolean {
+    return this.#brokerUp;
+  }
+
   isConnected(id: string): boolean {
     return this.#connections.get(id)?.connected === true;
   }
@@ -142,6 +146,7 @@ export class Network {
   }
 
   startBroker(): void {
+    if (this.#brokerUp) return;
     this.#brokerUp = true;
     for (const connection of this.#connections.values()) this.#reconnect(connection);
   }
@@ -150,7 +155,7 @@ export class Network {
   heal(): void {
     this.#faulty = false;
     this.#cut.clear();
-    if (!this.#brokerUp) this.startBroker();
+    this.startBroker();
   }
 
   #connect(connection: Connection): void {

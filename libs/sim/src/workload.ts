@@ -7,7 +7,7 @@ import { type ModelPlan, ROWS_MAX, type Scenario, within } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 /** After this long, whatever was done to a gentle run's cluster excuses nothing. */
-const OWED_TIMEOUT_US = 1_500_000;
+const OWED_TIMEOUT_US = 1_000_000;
 const LIVENESS_TIMEOUT_US = 8_000_000;
 const LIVENESS_RATE = 40;
 /** Part of one device's time that an unhurried load may take. */

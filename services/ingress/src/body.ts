@@ -4,7 +4,7 @@
  */
 
 import type { IncomingMessage } from "node:http";
-import { type Fault, fault } from "@millrace/protocol";
+import { BODY_BYTES_MAX, type Fault, fault } from "@millrace/protocol";
 import { fail, formatBytes, ok, type Result } from "@millrace/std";
 
 export interface BodyLimits {
@@ -96,6 +96,7 @@ export class BodyReader {
       if (refusal !== undefined) {
         end();
         chunks.length = 0;
+        discard(request);
         done(fail(refusal));
         return;
       }
@@ -132,4 +133,16 @@ function declaredBytes({ headers }: IncomingMessage): number | undefined {
   if (headers["transfer-encoding"] !== undefined) return undefined;
   const declared = headers["content-length"];
   return declared === undefined ? 0 : Number(declared);
+}
+
+/**
+ * Reads on after a refusal, so that a client that writes its body first gets to see the answer; not
+ * more than a body may have, and not longer than a request may take.
+ */
+export function discard(request: IncomingMessage): void {
+  let left = BODY_BYTES_MAX;
+  request.on("data", (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) request.socket.destroy();
+  });
 }

@@ -11,7 +11,8 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorDocument } from "@millrace/openinference";
-import { BODY_BYTES_MAX, type ErrorCode } from "@millrace/protocol";
+import type { ErrorCode } from "@millrace/protocol";
+import { discard } from "./body.ts";
 import { Reply } from "./reply.ts";
 
 export interface HttpOptions {
@@ -157,16 +158,4 @@ function describe(error: NodeJS.ErrnoException, inBody: boolean): Description {
     return { status: "400 Bad Request", code: "TRUNCATED_BODY", message };
   }
   return { status: "400 Bad Request", code: "INVALID_REQUEST", message: "this is not HTTP/1.1" };
-}
-
-/**
- * Reads on after a refusal, so that a client that writes its body first gets to see the answer; not
- * more than a body may have, and not longer than a request may take.
- */
-function discard(request: IncomingMessage): void {
-  let left = BODY_BYTES_MAX;
-  request.on("data", (chunk: Buffer) => {
-    left -= chunk.length;
-    if (left < 0) request.socket.destroy();
-  });
 }

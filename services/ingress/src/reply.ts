@@ -28,6 +28,8 @@ const SECOND_US = 1_000_000;
 /** I1: an answer is written once; a client that is gone gets none. */
 function begin(reply: Reply, status: number, type: string, bytes: number, more: Headers): void {
   reply.state = "answered";
+  // A kept connection remembers its last reply; the request's tensors go now.
+  reply.exchange = undefined;
   const headers = ["Content-Type", type, "Content-Length", String(bytes), ...more];
   if (reply.isLast) headers.push("Connection", "close");
   reply.writeHead(status, headers);

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { echo, row, Stand } from "./stand.ts";
@@ -28,28 +29,36 @@ test("it serves, logs, shows its metrics, and drains on SIGTERM", async () => {
   await using stack = new AsyncDisposableStack();
   // Its own ingress is one more in the same cluster.
   const stand = stack.use(await Stand.start({ models: [echo] }));
-  const [httpPort, metricsPort] = [await freePort(), await freePort()];
+  const metricsPort = await freePort();
   const child = start({
     MILLRACE_ID: "ingress-9",
     MILLRACE_NATS_URL: stand.broker.url,
     MILLRACE_NATS_SEED_FILE: stand.broker.seedFile("ingress"),
-    MILLRACE_HTTP_PORT: String(httpPort),
+    MILLRACE_HTTP_PORT: "0",
     MILLRACE_METRICS_PORT: String(metricsPort),
     MILLRACE_API_KEYS_FILE: stand.keysFile,
     MILLRACE_LOG_LEVEL: "debug",
   });
   stack.defer(() => void child.kill("SIGKILL"));
-  const lines: string[] = [];
-  child.stdout?.on("data", (data: Buffer) => lines.push(data.toString()));
+  let output = "";
+  child.stdout?.on("data", (data: Buffer) => (output += data.toString()));
+  child.stderr?.on("data", (data: Buffer) => (output += data.toString()));
   const exited = once(child, "exit");
+  const said = (): Record<string, unknown>[] =>
+    output
+      .split("\n")
+      // The last line may not be whole yet.
+      .slice(0, -1)
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const servingOn = (): unknown => said().find(({ msg }) => msg === "serving")?.["port"];
+  while (servingOn() === undefined) {
+    if (child.exitCode !== null) throw new Error(output);
+    await sleep(20);
+  }
   const headers = { authorization: `Bearer ${stand.key}` };
-  const base = `http://127.0.0.1:${httpPort}`;
-  const isReady = async (): Promise<boolean> =>
-    fetch(`${base}/v2/health/ready`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  while (!(await isReady())) await new Promise((done) => void setTimeout(done, 20));
+  const base = `http://127.0.0.1:${String(servingOn())}`;
+  while (!(await fetch(`${base}/v2/health/ready`)).ok) await sleep(20);
   const infer = (body: unknown) =>
     fetch(`${base}/v2/models/echo/infer`, { method: "POST", headers, body: JSON.stringify(body) });
   const traced = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -80,11 +89,7 @@ test("it serves, logs, shows its metrics, and drains on SIGTERM", async () => {
 
   child.kill("SIGTERM");
   expect(await exited).toEqual([0, null]);
-  const logged = lines
-    .join("")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const logged = said();
   expect(logged.find(({ msg }) => msg === "served")).toMatchObject({
     level: "debug",
     request: expect.stringMatching(/^ingress-9-[0-9a-f]{8}-1$/),
@@ -107,8 +112,8 @@ test("it serves, logs, shows its metrics, and drains on SIGTERM", async () => {
 
 test("it says what is wrong with its configuration, and exits with 78", async () => {
   const child = start({ MILLRACE_API_KEYS_FILE: "", MILLRACE_HTTP_PORT: "0" });
-  let said = "";
-  child.stderr?.on("data", (data: Buffer) => (said += data.toString()));
+  let complaint = "";
+  child.stderr?.on("data", (data: Buffer) => (complaint += data.toString()));
   expect(await once(child, "exit")).toEqual([78, null]);
-  expect(said).toContain("MILLRACE_API_KEYS_FILE");
+  expect(complaint).toContain("MILLRACE_API_KEYS_FILE");
 });

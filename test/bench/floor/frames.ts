@@ -24,6 +24,17 @@ export function encodeItems(items: readonly Item[]): Uint8Array {
   return bytes;
 }
 
+/**
+ * Makes the last bytes of `bytes` a message of one item, whose head is written over what is before.
+ */
+export function encodeInPlace(id: number, bytes: Uint8Array, bodyBytes: number): Uint8Array {
+  const message = bytes.subarray(bytes.length - bodyBytes - HEAD_BYTES);
+  const view = new DataView(message.buffer, message.byteOffset, HEAD_BYTES);
+  view.setUint32(0, id, true);
+  view.setUint32(4, bodyBytes, true);
+  return message;
+}
+
 /** The bodies are views. */
 export function decodeItems(bytes: Uint8Array): Item[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

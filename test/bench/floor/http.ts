@@ -7,12 +7,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { connectFloor, gather, subscribe } from "./bus.ts";
-import { decodeItems } from "./frames.ts";
+import { decodeItems, encodeInPlace } from "./frames.ts";
 
 const [url = "", inlineBytesMax = ""] = process.argv.slice(2);
 const connection = await connectFloor(url);
 const toRelay = gather(connection, "floor.ticket");
-const toWorker = gather(connection, "floor.assign");
 const waiting = new Map<number, ServerResponse>();
 let lastId = 0;
 
@@ -47,7 +46,9 @@ function take(request: IncomingMessage, response: ServerResponse): void {
     const id = ++lastId;
     waiting.set(id, response);
     const tensor = body.subarray(Number(request.headers["inference-header-content-length"]));
-    (tensor.length > Number(inlineBytesMax) ? toWorker : toRelay)({ id, body: tensor });
+    if (tensor.length <= Number(inlineBytesMax)) toRelay({ id, body: tensor });
+    // The head goes where the JSON was: a large tensor is not copied here.
+    else connection.publish("floor.assign", encodeInPlace(id, body, tensor.length));
   });
 }
 
