@@ -21,6 +21,8 @@ const MODULES = join(ROOT, "node_modules");
 const NODE = join(MODULES, ".bin", "node");
 /** Tensors live outside the JavaScript heap; with this flag their size makes the collector run. */
 const FLAGS = ["--external-memory-accounted-in-global-limit"];
+/** What `npm test` runs; whole clusters (the project `e2e`) are started by .ci/run. */
+const TESTED = ["unit", "repository", "sim"];
 const PROGRESS_MS = 2_000;
 const LAST_LINES_MAX = 20;
 const EXIT_FAILED = 1;
@@ -35,7 +37,8 @@ async function main(args) {
   if (mode === "--test") {
     const found = await hand([join(ROOT, "services/ctl/src/up/prepare.ts")]);
     if (found !== 0) process.exit(found);
-    process.exit(await hand([join(MODULES, "vitest/vitest.mjs"), "run", ...rest]));
+    const projects = TESTED.flatMap((project) => ["--project", project]);
+    process.exit(await hand([join(MODULES, "vitest/vitest.mjs"), "run", ...projects, ...rest]));
   }
   if (mode === "--script") {
     const [script, ...scriptArgs] = rest;

@@ -1,4 +1,6 @@
-/** The scenario of the scheduling core alone: its throughput, and how its cost grows with a fleet. */
+/**
+ * The scenario of the scheduling core alone: its throughput, and how its cost grows with a fleet.
+ */
 
 import { inTurns, type Scenario } from "./bench.ts";
 import { type Child, startChild } from "./child.ts";

@@ -1,4 +1,6 @@
-/** Measures the scheduling core in a process of its own: it would hold up everybody else's thread. */
+/**
+ * Measures the scheduling core in a process of its own: it would hold up everybody else's thread.
+ */
 
 import { measureScheduling, type SchedulingOptions } from "./scheduling.ts";
 

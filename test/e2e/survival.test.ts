@@ -3,7 +3,6 @@
  * right answer, inside its deadline, once (I1, I2).
  */
 
-import type { Bus } from "@millrace/bus";
 import { subjects } from "@millrace/protocol";
 import { rendezvousOwner } from "@millrace/std";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -19,6 +18,8 @@ const TIMEOUT_MS = 2_000;
 const BURST = 60;
 /** Load before and after what happens. */
 const AROUND_MS = 700;
+/** Long enough for a burst to reach the workers, too short to be taken for lost. */
+const IN_HAND_MS = 100;
 const INGRESSES = ["ingress-1", "ingress-2"] as const;
 const SCHEDULERS = ["scheduler-1", "scheduler-2"] as const;
 const WORKERS = ["gpu-worker-1", "cpu-worker-1"] as const;
@@ -26,38 +27,8 @@ const MODELS = ["double", "work", "table"] as const;
 
 let cluster: Cluster;
 let members: Members;
-let assignments: Assignments;
-
-/** Who is given work, as it is given: what the workers themselves hear. */
-class Assignments {
-  readonly #counts = new Map<string, number>();
-  #waiting: ((worker: string) => void) | undefined;
-
-  constructor(bus: Bus) {
-    const prefix = subjects.assign("");
-    bus.subscribe(subjects.assign("*"), (_bytes, subject) => {
-      const worker = subject.slice(prefix.length);
-      this.#counts.set(worker, this.to(worker) + 1);
-      this.#waiting?.(worker);
-    });
-  }
-
-  to(worker: string): number {
-    return this.#counts.get(worker) ?? 0;
-  }
-
-  /** Calls `act` at once when one of `workers` is given work: it has it in hand then. */
-  next(workers: readonly string[], act: () => void): Promise<void> {
-    return new Promise((done) => {
-      this.#waiting = (worker) => {
-        if (!workers.includes(worker)) return;
-        this.#waiting = undefined;
-        act();
-        done();
-      };
-    });
-  }
-}
+/** Batches that each worker was given: what the workers themselves hear. */
+const assigned = new Map<string, number>();
 
 beforeAll(async () => {
   cluster = await startCluster({
@@ -70,7 +41,11 @@ beforeAll(async () => {
     ],
   });
   members = new Members(cluster.bus);
-  assignments = new Assignments(await cluster.connect("gpu-worker"));
+  const prefix = subjects.assign("");
+  (await cluster.connect("gpu-worker")).subscribe(subjects.assign("*"), (_bytes, subject) => {
+    const worker = subject.slice(prefix.length);
+    assigned.set(worker, (assigned.get(worker) ?? 0) + 1);
+  });
 });
 
 afterAll(() => cluster?.[Symbol.asyncDispose]());
@@ -142,64 +117,71 @@ async function survive(happening: (load: Load) => Promise<void>): Promise<Counte
   return { requests: load.entries.length, errors: 0, repeated: after.repeated - before.repeated };
 }
 
-/** More work than the devices hold, and then `act`, when one of `workers` has been given some. */
-async function whenBusy(
+/**
+ * Gives the workers more than they hold while they stand still; then `act` happens, and they go on,
+ * those in `still` apart.
+ */
+async function withWorkInHand(
   load: Load,
   what: string,
-  workers: readonly string[],
   act: () => boolean,
+  still: readonly string[] = [],
 ): Promise<void> {
-  const acted = assignments.next(workers, () => {
-    load.mark(what);
-    expect(act()).toBe(true);
-  });
+  signal(WORKERS, "SIGSTOP");
+  const stoodMs = load.nowMs;
   load.burst(BURST);
-  await acted;
+  await cluster.until("work in hand", () => load.nowMs - stoodMs >= IN_HAND_MS);
+  load.mark(what);
+  expect(act()).toBe(true);
+  signal(
+    WORKERS.filter((worker) => !still.includes(worker)),
+    "SIGCONT",
+  );
+}
+
+function signal(ids: readonly string[], name: NodeJS.Signals): void {
+  for (const id of ids) cluster.kill(id, name);
 }
 
 /** Ends the process while there is work, and waits until another one is in its place. */
-async function end(
-  load: Load,
-  id: string,
-  signal: NodeJS.Signals,
-  busy: readonly string[],
-): Promise<void> {
+async function end(load: Load, id: string, name: NodeJS.Signals): Promise<void> {
   const before = members.incarnation(id);
-  await whenBusy(load, `${signal} to ${id}`, busy, () => cluster.kill(id, signal));
+  await withWorkInHand(load, `${name} to ${id}`, () => cluster.kill(id, name));
   await cluster.until(`${id} to be back`, () => members.incarnation(id) !== before);
 }
 
 describe.each(WORKERS)("%s", (id) => {
   test("killed with work in hand fails no request", async () => {
     const { repeated } = await survive(async (load) => {
-      await end(load, id, "SIGKILL", [id]);
+      await end(load, id, "SIGKILL");
       await cluster.until("its models to be back", everywhere);
     });
     expect(repeated).toBeGreaterThan(0);
   });
 
   test("frozen fails no request, and gets no new work after half a second", async () => {
+    const given = (): number => assigned.get(id) ?? 0;
     const { repeated } = await survive(async (load) => {
-      await whenBusy(load, `SIGSTOP to ${id}`, [id], () => cluster.kill(id, "SIGSTOP"));
+      await withWorkInHand(load, `SIGSTOP to ${id}`, () => true, [id]);
       const frozenMs = load.nowMs;
       try {
         await cluster.until("half a second", () => load.nowMs - frozenMs >= 500);
-        const meanwhile = assignments.to(id);
+        const before = given();
         await cluster.until("a second more", () => load.nowMs - frozenMs >= 1_500);
-        expect(assignments.to(id) - meanwhile).toBe(0);
+        expect(given() - before).toBe(0);
       } finally {
         cluster.kill(id, "SIGCONT");
       }
       load.mark(`SIGCONT to ${id}`);
-      const before = assignments.to(id);
-      await cluster.until("work for it again", () => assignments.to(id) > before);
+      const before = given();
+      await cluster.until("work for it again", () => given() > before);
     });
     expect(repeated).toBeGreaterThan(0);
   });
 
   test("told to end drains, and fails no request", async () => {
     await survive(async (load) => {
-      await end(load, id, "SIGTERM", [id]);
+      await end(load, id, "SIGTERM");
       await cluster.until("its models to be back", everywhere);
     });
   });
@@ -209,10 +191,10 @@ describe.each(SCHEDULERS)("%s", (id) => {
   test.each([
     ["killed", "SIGKILL"],
     ["told to end", "SIGTERM"],
-  ] as const)("%s with requests in its queues fails none", async (_, signal) => {
+  ] as const)("%s with requests in its queues fails none", async (_, name) => {
     const owned = MODELS.filter((model) => rendezvousOwner(model, SCHEDULERS) === id);
     expect(owned).not.toEqual([]);
-    await survive((load) => end(load, id, signal, WORKERS));
+    await survive((load) => end(load, id, name));
   });
 });
 
@@ -221,7 +203,7 @@ describe("the broker", () => {
     const { broker } = cluster;
     const { repeated } = await survive(async (load) => {
       const restarts = broker.restarts;
-      await whenBusy(load, "SIGKILL to nats-server", WORKERS, () => broker.kill("SIGKILL"));
+      await withWorkInHand(load, "SIGKILL to nats-server", () => broker.kill("SIGKILL"));
       await cluster.until("the next one", () => broker.restarts > restarts);
       await broker.ready();
     });
@@ -237,7 +219,7 @@ describe("an ingress", () => {
     const live = `http://${cluster.host}:${port}/v2/health/live`;
     const load = startLoad(1, 0);
     // Nothing is answered while the workers stand still, so that all is open when the drain begins.
-    for (const worker of WORKERS) cluster.kill(worker, "SIGSTOP");
+    signal(WORKERS, "SIGSTOP");
     try {
       load.burst(BURST);
       await cluster.until("the burst taken", async () => {
@@ -252,7 +234,7 @@ describe("an ingress", () => {
         ),
       );
     } finally {
-      for (const worker of WORKERS) cluster.kill(worker, "SIGCONT");
+      signal(WORKERS, "SIGCONT");
     }
     await load.stop();
     expect(load.troubles).toEqual([]);

@@ -159,7 +159,8 @@ describe("a rule", () => {
 
   test("checkPurity does not mistake members and own names for globals", () => {
     const src =
-      "interface Worker { readonly Date: number } const process = (worker: Worker) => worker.Date;" +
+      "interface Worker { readonly Date: number }" +
+      "const process = (worker: Worker) => worker.Date;" +
       "export const fetched = { console: process({ Date: Math.floor(1.5) }) };";
     expect(RULES.checkPurity(planted("deciding", { src }))).toEqual([]);
   });

@@ -27,9 +27,9 @@ const PURE_NPM: Readonly<Record<string, readonly string[]>> = {
 
 /** Clocks, timers, chance, I/O and ambient state: what a pure layer may not name. */
 export const IMPURE_GLOBALS = (
-  "Date performance setTimeout setInterval setImmediate queueMicrotask clearTimeout clearInterval " +
-  "clearImmediate Math.random crypto process console fetch WebSocket Worker Buffer require global " +
-  "globalThis import.meta"
+  "Date performance setTimeout setInterval setImmediate clearTimeout clearInterval " +
+  "clearImmediate queueMicrotask Math.random crypto process console fetch WebSocket " +
+  "Worker Buffer require global globalThis import.meta"
 ).split(" ");
 
 const isTest = (source: Source, pack: Package): boolean =>

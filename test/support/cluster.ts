@@ -105,6 +105,7 @@ export class Cluster implements AsyncDisposable {
   /** Of the ingresses, in the order of their ids. */
   readonly ports: readonly number[];
   readonly #members: ReadonlyMap<string, Member>;
+  readonly #connections: Bus[] = [];
   #owned: AsyncDisposable | undefined;
 
   private constructor(
@@ -166,15 +167,17 @@ export class Cluster implements AsyncDisposable {
     };
   }
 
-  /** A connection with the rights of a user, which sees what that user may. */
-  connect(user: User): Promise<Bus> {
-    return connectBus({
+  /** A connection with the rights of a user, which sees what that user may; it ends with the cluster. */
+  async connect(user: User): Promise<Bus> {
+    const bus = await connectBus({
       servers: [this.broker.url],
       name: `${user}-test-${process.pid}`,
       seed: this.broker.seed(user),
       inboxPrefix: inboxPrefix(user),
       log: silent,
     });
+    this.#connections.push(bus);
+    return bus;
   }
 
   get ids(): readonly string[] {
@@ -282,6 +285,7 @@ export class Cluster implements AsyncDisposable {
     const owned = this.#owned;
     this.#owned = undefined;
     if (owned !== undefined) return owned[Symbol.asyncDispose]();
+    await Promise.all(this.#connections.map((bus) => bus[Symbol.asyncDispose]()));
     await Promise.all([...this.#members.values()].map(({ child }) => child.stop(STOP_GRACE_MS)));
   }
 

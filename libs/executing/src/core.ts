@@ -113,7 +113,7 @@ export class WorkerCore {
       case "deviceLost":
         if (this.#phase.name === "ended") return;
         return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects);
-      case "schedulerJoined":
+      case "audienceChanged":
         return this.#heartbeats.wantModels();
       case "schedulerGone":
         return this.#seen.forget(event.scheduler);

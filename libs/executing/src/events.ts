@@ -70,8 +70,8 @@ export type WorkerEvent =
   | { readonly type: "deviceRead"; readonly device: Device }
   /** Nothing can run any more, and it was not a run that said so. */
   | { readonly type: "deviceLost"; readonly detail: string }
-  /** A scheduler is there, for the first time or again, that may not know what is loaded here. */
-  | { readonly type: "schedulerJoined" }
+  /** A scheduler joined, or the connection is a new one: somebody may not know what is loaded. */
+  | { readonly type: "audienceChanged" }
   /** The scheduler's connection or process is gone; the next one may count from the start. */
   | { readonly type: "schedulerGone"; readonly scheduler: string }
   | { readonly type: "woke" }

@@ -5,6 +5,8 @@ import { HEARTBEAT_US } from "@millrace/protocol";
 
 /** Each of these beats carries the list of models, changed or not. */
 const LIST_EVERY = 10;
+/** So many beats carry a new list: one can be lost while a connection comes back. */
+const LIST_REPEATS = 5;
 
 /** What a beat says beside its number and the models. */
 export type Condition = Omit<WorkerHeartbeat, "v" | "beat" | "modelsRevision" | "models">;
@@ -14,6 +16,7 @@ export class Heartbeats {
   #nextUs = 0;
   #sentRevision = -1;
   #wanted = false;
+  #listsLeft = 0;
 
   get nextUs(): number {
     return this.#nextUs;
@@ -27,7 +30,7 @@ export class Heartbeats {
   /** Somebody may not know the list of models, and must not wait a second for it. */
   wantModels(): void {
     this.#wanted = true;
-    this.#sentRevision = -1;
+    this.#listsLeft = LIST_REPEATS;
   }
 
   isDue(revision: number, nowUs: number): boolean {
@@ -35,7 +38,8 @@ export class Heartbeats {
   }
 
   next(condition: Condition, revision: number, models: Resident[], nowUs: number): WorkerHeartbeat {
-    const withModels = revision !== this.#sentRevision || this.#beat % LIST_EVERY === 0;
+    if (revision !== this.#sentRevision) this.#listsLeft = LIST_REPEATS;
+    const withModels = this.#listsLeft > 0 || this.#beat % LIST_EVERY === 0;
     const heartbeat: WorkerHeartbeat = {
       v: 1,
       ...condition,
@@ -44,6 +48,7 @@ export class Heartbeats {
       ...(withModels ? { models } : {}),
     };
     this.#beat++;
+    if (this.#listsLeft > 0) this.#listsLeft--;
     this.#nextUs = nowUs + HEARTBEAT_US;
     this.#sentRevision = revision;
     this.#wanted = false;

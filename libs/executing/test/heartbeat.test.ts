@@ -1,8 +1,11 @@
 /** What the worker says of itself, when, and how it leaves. */
 
 import { describe, expect, test } from "vitest";
-import { checkValue, workerHeartbeatSchema } from "@millrace/protocol";
+import { checkValue, type WorkerHeartbeat, workerHeartbeatSchema } from "@millrace/protocol";
 import { WorkerRig, item, modelSpec, said, verdicts } from "./worker-rig.ts";
+
+const listed = (beats: readonly WorkerHeartbeat[]): number[] =>
+  beats.filter(({ models }) => models !== undefined).map(({ beat }) => beat);
 
 describe("heartbeats", () => {
   test("come each 100 ms from the first step on, and are what the protocol says", () => {
@@ -12,13 +15,20 @@ describe("heartbeats", () => {
     for (const beat of beats) expect(checkValue(workerHeartbeatSchema, beat).ok).toBe(true);
   });
 
-  test("carry the models on change and each tenth time", () => {
+  test("carry the models for a while after a change, and each tenth time", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
     const { beats } = rig.pass(2_000_000);
-    const listed = beats.filter(({ models }) => models !== undefined).map(({ beat }) => beat);
-    expect(listed).toEqual([10, 20]);
+    expect(listed(beats)).toEqual([2, 3, 4, 5, 10, 20]);
     expect(new Set(beats.map(({ modelsRevision }) => modelsRevision))).toEqual(new Set([2]));
+  });
+
+  test("carry the models at once and for a while when the audience has changed", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.pass(1_000_000);
+    expect(listed(rig.tell({ type: "audienceChanged" }).beats)).toEqual([12]);
+    expect(listed(rig.pass(900_000).beats)).toEqual([13, 14, 15, 16, 20]);
   });
 
   test("are one for everything that changed in a step", () => {

@@ -38,6 +38,10 @@ export class DeviceState<B> {
   unlisted = 0;
   residents: readonly Resident[] = [];
   modelsRevision = -1;
+  /** What the device had finished when it was last seen to finish something, or to be idle. */
+  progress = -1;
+  /** When it should have finished more; Infinity while it is idle. */
+  progressDueUs = Infinity;
   /** When everything known to wait on the device will be done. */
   freeAtUs = 0;
   #nextId = 1;

@@ -23,8 +23,10 @@ export interface SchedulerOptions {
   readonly outstandingMax: number;
   /** How long tickets wait for a first worker before they are refused as NO_DEVICE. */
   readonly noDeviceGraceUs: number;
-  /** A batch that the worker's heartbeats do not know after this long is lost. */
+  /** A batch or command that the worker's heartbeats do not know after this long is lost. */
   readonly lostAfterUs: number;
+  /** A device that finishes nothing for this long, and four times what it holds, is wedged. */
+  readonly wedgedAfterUs: number;
   /** How often waiting tickets are checked against their deadlines. */
   readonly sweepUs: number;
   /** Least time between two residency plans. */
@@ -44,6 +46,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,
   lostAfterUs: 300_000,
+  wedgedAfterUs: 1_000_000,
   sweepUs: 50_000,
   planUs: 5_000,
   residency: RESIDENCY_DEFAULTS,

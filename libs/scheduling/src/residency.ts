@@ -23,8 +23,6 @@ import type { SchedulerOptions } from "./options.ts";
 import type { Workers } from "./workers.ts";
 
 const KEY = "residency";
-/** A command not shown by a heartbeat after this long was lost and may be given again. */
-const COMMAND_US = 1_000_000;
 /** A version that was replaced stays this long after its last request. */
 const KEEP_US = 5_000_000;
 
@@ -125,7 +123,8 @@ export class Residency {
       this.#effects.push({ type: "command", worker: action.device, command });
     }
     const bytes = action.type === "load" ? (model?.loadBytes ?? 0) : 0;
-    const untilUs = nowUs + COMMAND_US;
+    // What no heartbeat shows by then was lost, and may be given again.
+    const untilUs = nowUs + this.#options.lostAfterUs;
     this.#given.set(`${action.device} ${action.ref}`, { action, untilUs, bytes });
   }
 

@@ -14,6 +14,9 @@ import type { Effects } from "./effects.ts";
 import type { Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
 
+/** Estimates may be wrong by this factor before a device that works counts as wedged. */
+const PATIENCE = 4;
+
 export class Workers {
   readonly #options: SchedulerOptions;
   readonly #models: Models;
@@ -57,7 +60,9 @@ export class Workers {
       device = new DeviceState<Batch>(beat);
       this.#pool.add(device);
     }
-    device.available = beat.state === "ready";
+    const wedged = this.#isWedged(device, beat, nowUs);
+    if (wedged && device.available) this.#suspect(device, "the device finishes nothing", nowUs);
+    device.available = beat.state === "ready" && !wedged;
     device.device = beat.device;
     const changed = this.#readModels(device, beat, nowUs);
     this.#reconcile(device, beat, nowUs);
@@ -97,6 +102,17 @@ export class Workers {
       if (!device.available && !this.membership.knows(device.id)) this.#pool.remove(device);
     }
     return suspects.length > 0;
+  }
+
+  /** It holds work, and has finished none of it for far longer than all of it should take. */
+  #isWedged(device: DeviceState<Batch>, beat: WorkerHeartbeat, nowUs: number): boolean {
+    const { progress, inFlight, backlogUs } = beat;
+    if (inFlight === 0) device.progressDueUs = Infinity;
+    else if (progress !== device.progress || device.progressDueUs === Infinity) {
+      device.progressDueUs = nowUs + this.#options.wedgedAfterUs + PATIENCE * backlogUs;
+    }
+    device.progress = progress;
+    return nowUs >= device.progressDueUs;
   }
 
   #suspect(device: DeviceState<Batch>, why: string, nowUs: number): void {

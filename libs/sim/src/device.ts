@@ -75,7 +75,7 @@ export class SimulatedDevice {
 
   run(spec: ModelSpec, items: readonly RunItem[], ended: (result: RunResult) => void): void {
     const { timeline, poisoned } = this.#world;
-    const { straggles, fatal } = this.#world.scenario;
+    const { straggles, fatal, hangs } = this.#world.scenario;
     const plan = this.#planOf(spec);
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
     const longest = items.reduce((most, { item }) => Math.max(most, item.length), 0);
@@ -83,6 +83,7 @@ export class SimulatedDevice {
     const faulty = this.#world.faulty();
     const slow = faulty && this.#random.chance(straggles) ? STRAGGLE : 1;
     const dies = faulty && this.#random.chance(fatal);
+    if (faulty && this.#random.chance(hangs)) return;
     const computeUs = this.#noisy(this.#runUs(plan, rows, part) * slow);
     const fails = items.some(({ body }) => poisoned.has(requestOfBody(body) ?? -1));
     timeline.after(computeUs, () => {

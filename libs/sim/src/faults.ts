@@ -23,7 +23,7 @@ export class Faults {
   readonly #world: World;
   readonly #cluster: Cluster;
   readonly #workload: Workload;
-  readonly #replaceModel: () => void;
+  readonly #changeModel: (kind: "replace" | "rollback") => void;
   readonly #random: Random;
   readonly #nodes: readonly Node[];
   #lastUs = -Infinity;
@@ -33,13 +33,13 @@ export class Faults {
     world: World,
     cluster: Cluster,
     workload: Workload,
-    replaceModel: () => void,
+    changeModel: (kind: "replace" | "rollback") => void,
     random: Random,
   ) {
     this.#world = world;
     this.#cluster = cluster;
     this.#workload = workload;
-    this.#replaceModel = replaceModel;
+    this.#changeModel = changeModel;
     this.#random = random;
     this.#nodes = [...cluster.ingresses, ...cluster.schedulers, ...cluster.workers];
   }
@@ -117,8 +117,15 @@ export class Faults {
       }
       case "schedulerDrain":
         return this.#drainScheduler();
+      case "ingressDrain": {
+        const ingress = this.#spare(this.#cluster.ingresses);
+        if (ingress !== undefined) this.#world.trace(ingress.id, "drain", {});
+        return ingress?.drain();
+      }
       case "newVersion":
-        return this.#replaceModel();
+        return this.#changeModel("replace");
+      case "rollback":
+        return this.#changeModel("rollback");
       case "surge":
         return this.#workload.surge();
     }

@@ -58,7 +58,12 @@ interface Outgoing {
   readonly tickets: Ticket[];
 }
 
-type Life = { readonly host: Host<IngressEvent, IngressEffect>; readonly core: IngressCore };
+interface Life {
+  readonly host: Host<IngressEvent, IngressEffect>;
+  readonly core: IngressCore;
+  /** Whoever spreads the clients' requests gives it no more. */
+  draining: boolean;
+}
 
 const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
 const CLOCK_US_MAX = 1_000_000;
@@ -96,7 +101,8 @@ export class IngressNode implements Node, Member {
       ...(this.#world.without("suspicion") ? { suspectAfterUs: 60_000_000 } : {}),
     });
     const perform = (effect: IngressEffect): void => this.#perform(effect);
-    this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
+    const host = new Host({ timeline, core, perform, clockUs });
+    this.#life = { core, host, draining: false };
     network.join(this);
   }
 
@@ -118,6 +124,16 @@ export class IngressNode implements Node, Member {
     if (this.#life?.host.paused !== true) return;
     this.#world.observe({ type: "processResumed", process: this.id });
     this.#life.host.resume();
+  }
+
+  get takesRequests(): boolean {
+    return this.#life?.draining === false;
+  }
+
+  drain(): void {
+    if (this.#life === undefined) return;
+    this.#life.draining = true;
+    this.#life.host.post({ type: "drainBegan" });
   }
 
   /** A client's request reaches the ingress; a process that stands still reads it later. */
@@ -212,7 +228,8 @@ export class IngressNode implements Node, Member {
       case "settle":
         return this.#settle(effect);
       case "exit":
-        return;
+        this.#world.trace(this.id, "exit", {});
+        return this.crash(true);
       default:
         return unreachable(effect);
     }

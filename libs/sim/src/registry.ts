@@ -4,6 +4,8 @@ import type { ModelRecord, ModelSpec } from "@millrace/protocol";
 import { present } from "@millrace/std";
 import type { ModelPlan } from "./scenario.ts";
 
+const VERSIONS_KEPT = 3;
+
 export class ModelRegistry {
   readonly #records = new Map<string, ModelRecord>();
 
@@ -22,14 +24,27 @@ export class ModelRegistry {
     return present(this.#records.get(name), name);
   }
 
-  /** The next version is the one that answers from now on. */
-  replace(plan: ModelPlan): ModelRecord {
+  /** The next version is the one that answers from now on; the oldest of several is removed. */
+  replace(plan: ModelPlan): void {
     const before = this.record(plan.name);
-    const active = before.active + 1;
-    const versions = { ...before.versions, [String(active)]: specOf(plan, active) };
-    const record = { ...before, active, previous: before.active, versions };
-    this.#records.set(plan.name, record);
-    return record;
+    const latest = before.latest ?? before.active;
+    const active = latest + 1;
+    const kept = Object.values(before.versions).filter(
+      ({ version }) => version > active - VERSIONS_KEPT || version === before.active,
+    );
+    const versions = Object.fromEntries(
+      [...kept, specOf(plan, active)].map((spec) => [String(spec.version), spec]),
+    );
+    const previous = before.active;
+    this.#records.set(plan.name, { ...before, active, latest: active, previous, versions });
+  }
+
+  /** The version before answers again; nothing where there is none. */
+  rollback({ name }: ModelPlan): void {
+    const before = this.record(name);
+    if (before.previous === undefined) return;
+    const { previous, ...rest } = before;
+    this.#records.set(name, { ...rest, active: previous });
   }
 }
 

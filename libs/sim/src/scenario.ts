@@ -24,7 +24,9 @@ export const INCIDENTS = [
   "brokerRestart",
   "workerDrain",
   "schedulerDrain",
+  "ingressDrain",
   "newVersion",
+  "rollback",
   "surge",
 ] as const;
 export type Incident = (typeof INCIDENTS)[number];
@@ -37,7 +39,9 @@ const NOTICED: readonly Incident[] = [
   "brokerRestart",
   "workerDrain",
   "schedulerDrain",
+  "ingressDrain",
   "newVersion",
+  "rollback",
   "pause",
 ];
 
@@ -85,9 +89,10 @@ export interface Scenario {
   /** Part of the clients that go away before their answer. */
   readonly abandons: number;
   readonly poison: number;
-  /** Per run: it takes ten times as long; it poisons the device. */
+  /** Per run: it takes ten times as long; it poisons the device; it never ends. */
   readonly straggles: number;
   readonly fatal: number;
+  readonly hangs: number;
   /** Per load. */
   readonly loadFails: number;
   /** Mean time between two incidents of a kind; the kinds that are not there do not happen. */
@@ -133,6 +138,7 @@ export function drawScenario(seed: number): Scenario {
     poison: hard(0.02),
     straggles: hard(0.02),
     fatal: hard(0.005),
+    hangs: hard(0.003),
     loadFails: hard(0.2),
     incidents: drawIncidents(faults, gentle),
     noticed: faults.chance(0.5) ? 1 : faults.next(),
@@ -154,7 +160,7 @@ function drawIncidents(random: Random, gentle: boolean): Map<Incident, number> {
 }
 
 function drawModels(random: Random): ModelPlan[] {
-  const count = 1 + random.below(8);
+  const count = random.chance(0.1) ? within(random, 9, 20) : within(random, 1, 8);
   return Array.from({ length: count }, (_, at): ModelPlan => {
     const fileBytes = within(random, 1, 64) * MIB;
     const single = random.chance(0.15);
@@ -178,8 +184,9 @@ function drawModels(random: Random): ModelPlan[] {
 function drawWorkers(random: Random, models: readonly ModelPlan[], gentle: boolean): WorkerPlan[] {
   const largest = Math.max(...models.map((model) => Math.ceil(model.fileBytes * 1.3)));
   const all = models.reduce((sum, model) => sum + Math.ceil(model.fileBytes * 1.3), 0);
+  const least = Math.max(largest, Math.ceil(all / 5));
   const memory = (): number =>
-    gentle || random.chance(0.4) ? all : largest + Math.floor(random.next() * (all - largest));
+    gentle || random.chance(0.4) ? all : least + Math.floor(random.next() * (all - least));
   const accelerators = within(random, gentle ? 2 : 1, 3);
   const cpus = random.below(3);
   const plans: WorkerPlan[] = [];

@@ -53,7 +53,7 @@ export interface Report {
 const RECOVERY_US = 2_000_000;
 const LIVENESS_US = 600_000;
 /** Every deadline has passed by then. */
-const LIVENESS_US_MAX = 10_000_000;
+const LIVENESS_US_MAX = 12_000_000;
 /** Cancellations and last beats arrive. */
 const REST_US = 400_000;
 /** A turn of an event loop, and the rounding of its timers. */
@@ -99,8 +99,8 @@ class Simulation {
       workers: this.#scenario.workers.map((plan) => new WorkerNode(world, plan)),
     };
     this.#workload = new Workload(world, this.#cluster.ingresses, random.fork());
-    const replace = (): void => this.#replaceModel();
-    this.#faults = new Faults(world, this.#cluster, this.#workload, replace, random.fork());
+    const change = (kind: "replace" | "rollback"): void => this.#changeModel(kind);
+    this.#faults = new Faults(world, this.#cluster, this.#workload, change, random.fork());
   }
 
   run(): Report {
@@ -191,12 +191,12 @@ class Simulation {
     this.#observer.violations.push(violation);
   }
 
-  #replaceModel(): void {
+  #changeModel(kind: "replace" | "rollback"): void {
     const { models } = this.#scenario;
     const plan = models[this.#random.below(models.length)];
     if (plan === undefined) return;
-    const record = this.#registry.replace(plan);
-    this.#trace.note("registry", "replace", { name: plan.name, active: record.active });
+    this.#registry[kind](plan);
+    this.#trace.note("registry", kind, this.#registry.record(plan.name));
     for (const scheduler of this.#cluster.schedulers) {
       const delayUs = within(this.#random, 1_000, 50_000);
       // Whoever watches a key is told in order: a late notice has the latest record.

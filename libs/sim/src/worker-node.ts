@@ -47,6 +47,8 @@ const CLOCK_US_MAX = 1_000_000;
 const TICK_US = 1_000_000;
 const FAILED_US = 500_000;
 const DRAIN_US = 500_000;
+/** Longer than any run takes that ends. */
+const RUN_US = 4_000_000;
 
 export class WorkerNode implements Node, Member {
   readonly id: string;
@@ -127,6 +129,7 @@ export class WorkerNode implements Node, Member {
       const kept = this.#kept;
       this.#kept = [];
       for (const { ingress, bytes } of kept) this.#answer(ingress, bytes);
+      this.#life?.host.post({ type: "audienceChanged" });
     });
   }
 
@@ -149,7 +152,7 @@ export class WorkerNode implements Node, Member {
         return host.do(() => {
           const heard = life.schedulers.heard(scheduler, incarnation, host.nowUs);
           if (heard === "restarted") host.post({ type: "schedulerGone", scheduler });
-          if (heard !== "known") host.post({ type: "schedulerJoined" });
+          if (heard !== "known") host.post({ type: "audienceChanged" });
         });
       }
       case "disconnect": {
@@ -171,7 +174,7 @@ export class WorkerNode implements Node, Member {
 
   #limits(): Partial<WorkerLimits> {
     const guard = this.#world.without("memoryGuard") ? { memoryFactor: 0 } : {};
-    return { failedUs: FAILED_US, drainUsMax: DRAIN_US, ...guard };
+    return { failedUs: FAILED_US, drainUsMax: DRAIN_US, runUsMax: RUN_US, ...guard };
   }
 
   /** One step of the core, with an observer beside it that knows what was really sent. */

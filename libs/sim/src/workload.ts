@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 
 /** After this long, whatever was done to a gentle run's cluster excuses nothing. */
 const OWED_TIMEOUT_US = 1_000_000;
-const LIVENESS_TIMEOUT_US = 8_000_000;
+const LIVENESS_TIMEOUT_US = 10_000_000;
 const LIVENESS_RATE = 40;
 /** Part of one device's time that an unhurried load may take. */
 const UNHURRIED = 0.25;
@@ -60,7 +60,7 @@ export class Workload {
   }
 
   #ask(request: ClientRequest): void {
-    const up = this.#ingresses.filter((ingress) => ingress.up);
+    const up = this.#ingresses.filter((ingress) => ingress.takesRequests);
     const ingress = up[this.#random.below(up.length)];
     if (ingress === undefined) return;
     this.asked++;

@@ -71,7 +71,9 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
   });
   const mailbox = new Mailbox(shared);
   bus.onConnection((connected) => {
-    if (connected) answers.resend();
+    if (!connected) return;
+    answers.resend();
+    post({ type: "audienceChanged" });
   });
   const ticks = setInterval(() => {
     bodies.sweep();

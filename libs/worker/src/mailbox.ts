@@ -81,7 +81,7 @@ export class Mailbox {
     if (beat === undefined) return;
     const heard = this.#schedulers.heard(beat.id, beat.incarnation, nowUs());
     if (heard === "restarted") this.#parts.post({ type: "schedulerGone", scheduler: beat.id });
-    if (heard !== "known") this.#parts.post({ type: "schedulerJoined" });
+    if (heard !== "known") this.#parts.post({ type: "audienceChanged" });
   }
 
   #disconnect(bytes: Uint8Array): void {

@@ -44,15 +44,16 @@ class Rig {
   }
 }
 
+const AUDIENCE = { type: "audienceChanged" };
 const GONE = { type: "schedulerGone", scheduler: "scheduler-1" };
 
 test("a scheduler that is another process than before is gone, and counts anew", () => {
   const rig = new Rig();
   rig.beat(1);
   rig.beat(1);
-  expect(rig.events).toEqual([]);
+  expect(rig.events).toEqual([AUDIENCE]);
   rig.beat(2);
-  expect(rig.events).toEqual([GONE]);
+  expect(rig.events).toEqual([AUDIENCE, GONE, AUDIENCE]);
 });
 
 test("a scheduler whose connection the broker saw end is gone, once", () => {
@@ -64,7 +65,7 @@ test("a scheduler whose connection the broker saw end is gone, once", () => {
   lost("ingress-1");
   lost("scheduler-1");
   lost("scheduler-1");
-  expect(rig.events).toEqual([GONE]);
+  expect(rig.events).toEqual([AUDIENCE, GONE]);
 });
 
 test("a command is passed on, and one that does not read is dropped", () => {
