@@ -63,7 +63,13 @@ async function startPlainBroker(stack: AsyncDisposableStack, directory: string):
   const config = join(directory, "floor.conf");
   await writeFile(config, `listen: "127.0.0.1:${port}"\nmax_payload: 8388608\n`);
   stack.use(
-    supervise({ name: "floor broker", command: await findServer(), args: ["--config", config] }),
+    supervise({
+      name: "floor broker",
+      command: await findServer(),
+      args: ["--config", config],
+      // As the cluster's.
+      env: { GOGC: "400", ...process.env },
+    }),
   );
   const servers = `nats://127.0.0.1:${port}`;
   for (let tries = 0; ; tries++) {

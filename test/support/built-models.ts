@@ -4,27 +4,30 @@ import { ELEMENT, encodeModel, f32, model, node, type OnnxModel, valueInfo } fro
 import type { ClusterModel } from "./cluster.ts";
 import type { Values } from "./inference.ts";
 
-/** `x` FP32 [batch, 4] becomes `y` = x * factor + offset, exactly for small whole numbers. */
+/** `x` FP32 [batch, width] becomes `y` = x * factor + offset, exactly for small whole numbers. */
 export function affine(
   name: string,
-  { factor, offset }: { readonly factor: number; readonly offset: number },
+  options: { readonly factor: number; readonly offset: number; readonly width?: number },
 ): ClusterModel {
+  const { factor, offset, width = 4 } = options;
   const onnx = model({
     node: [node("Mul", ["x", "factor"], ["scaled"]), node("Add", ["scaled", "offset"], ["y"])],
     initializer: [f32("factor", [], [factor]), f32("offset", [], [offset])],
-    input: [valueInfo("x", ELEMENT.FLOAT, ["batch", 4])],
-    output: [valueInfo("y", ELEMENT.FLOAT, ["batch", 4])],
+    input: [valueInfo("x", ELEMENT.FLOAT, ["batch", width])],
+    output: [valueInfo("y", ELEMENT.FLOAT, ["batch", width])],
   });
   return built(name, 32, onnx);
 }
 
 /** Rows for {@link affine}. */
-export const rows4 = (data: readonly number[]): Values => ({
+export const rowsOf = (data: readonly number[], width: number): Values => ({
   name: "x",
   datatype: "FP32",
-  shape: [data.length / 4, 4],
+  shape: [data.length / width, width],
   data,
 });
+
+export const rows4 = (data: readonly number[]): Values => rowsOf(data, 4);
 
 const WIDTH = 512;
 

@@ -26,6 +26,8 @@ const replySchema = v.looseObject({
 export type MicroReply = v.InferOutput<typeof replySchema>;
 
 const WAIT_MS = 300;
+/** A machine that is busy may need more than one. */
+const ASKS_MAX = 10;
 
 /** What came within a third of a second, in the order of the members' ids. */
 export async function askServices(
@@ -44,10 +46,12 @@ export async function askServices(
   return replies.toSorted((a, b) => (a.metadata.id < b.metadata.id ? -1 : 1));
 }
 
-/** The figures of one member. @throws Error when it does not reply. */
+/** The figures of one member. @throws Error when it does not reply in several seconds. */
 export async function figuresOf(bus: Bus, role: string, id: string): Promise<MicroEndpoint> {
-  const replies = await askServices(bus, "STATS", role);
-  const endpoint = replies.find(({ metadata }) => metadata.id === id)?.endpoints?.[0];
-  if (endpoint === undefined) throw new Error(`${id} gives no figures`);
-  return endpoint;
+  for (let asks = 0; asks < ASKS_MAX; asks++) {
+    const replies = await askServices(bus, "STATS", role);
+    const endpoint = replies.find(({ metadata }) => metadata.id === id)?.endpoints?.[0];
+    if (endpoint !== undefined) return endpoint;
+  }
+  throw new Error(`${id} gives no figures`);
 }

@@ -32,8 +32,9 @@ interface Member {
 export class Membership {
   readonly #members = new Map<string, Member>();
   readonly #options: MembershipOptions;
-  #alive: Member[] = [];
-  #aliveIds: readonly string[] = [];
+  /** Sorted by id, so that equal weights fall to the smaller id; undefined when out of date. */
+  #alive: readonly Member[] | undefined;
+  #aliveIds: readonly string[] | undefined;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -97,6 +98,7 @@ export class Membership {
 
   /** Ids that take new work, sorted. */
   get alive(): readonly string[] {
+    this.#aliveIds ??= this.#aliveMembers.map((member) => member.id);
     return this.#aliveIds;
   }
 
@@ -112,11 +114,12 @@ export class Membership {
 
   /** The owner of a key among the alive; agrees with `rendezvousOwner` of std. */
   owner(key: string): string | undefined {
-    if (this.#alive.length === 1) return this.#aliveIds[0];
+    const alive = this.#aliveMembers;
+    if (alive.length === 1) return alive[0]?.id;
     const keyHash = hash32(key);
     let best = -1;
     let owner: string | undefined;
-    for (const member of this.#alive) {
+    for (const member of alive) {
       const weight = mix32(keyHash ^ member.hash);
       if (weight > best) {
         best = weight;
@@ -126,11 +129,15 @@ export class Membership {
     return owner;
   }
 
-  /** Sorted by id, so that equal weights fall to the smaller id. */
-  #refresh(): void {
-    this.#alive = [...this.#members.values()]
+  get #aliveMembers(): readonly Member[] {
+    this.#alive ??= [...this.#members.values()]
       .filter((member) => !member.suspect && !member.draining)
       .sort((a, b) => (a.id < b.id ? -1 : 1));
-    this.#aliveIds = this.#alive.map((member) => member.id);
+    return this.#alive;
+  }
+
+  #refresh(): void {
+    this.#alive = undefined;
+    this.#aliveIds = undefined;
   }
 }

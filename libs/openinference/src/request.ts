@@ -16,6 +16,7 @@ import {
 } from "@millrace/protocol";
 import { fail, ok, type Result } from "@millrace/std";
 import { checkBinary, readRawTensor } from "./binary.ts";
+import { recallHead, rememberHead } from "./heads.ts";
 import { parseJson } from "./json.ts";
 import { refusable, refuse, show } from "./refuse.ts";
 import { countElements, measure, type Measures, readShape } from "./shapes.ts";
@@ -84,6 +85,8 @@ function readJson(
   headerBytes: number | undefined,
 ): InferRequest {
   const jsonBytes = headerBytes ?? body.length;
+  const recalled = recallHead(signature, body, jsonBytes);
+  if (recalled !== undefined) return recalled;
   if (jsonBytes > body.length) {
     refuse("TRUNCATED_BODY", `${jsonBytes} bytes of JSON announced, the body has ${body.length}`);
   }
@@ -102,7 +105,7 @@ function readJson(
   const binary = headerBytes === undefined ? undefined : body.subarray(jsonBytes);
   const tensors = readInputs(signature, request["inputs"], binary);
   const { rows, length, shapeKey } = measure(signature, tensors);
-  return {
+  const read = {
     id,
     tensors,
     rows,
@@ -112,6 +115,8 @@ function readJson(
     timeoutUs: readTimeout(parameters["timeout"]),
     outputs: readOutputs(signature, request["outputs"], parameters["binary_data_output"]),
   };
+  if (headerBytes !== undefined) rememberHead(signature, body, jsonBytes, read);
+  return read;
 }
 
 /** @param binary what follows the JSON; undefined where the client announced none. */

@@ -349,6 +349,8 @@ export class SchedulerCore {
   /** Waiting tickets whose deadline cannot be met any more end now, not when they are late. */
   #sweep(nowUs: number): void {
     this.#sweepAtUs = nowUs + this.#options.sweepUs;
+    // What waits may need a copy more.
+    this.#residency.request(this.#options.heartbeatUs);
     for (const model of this.#models.waiting) {
       const noDevice = this.#noDevice(model, nowUs);
       const leastUs = model.fastestUs(1);

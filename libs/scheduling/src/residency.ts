@@ -26,6 +26,9 @@ const KEY = "residency";
 /** A version that was replaced stays this long after its last request. */
 const KEEP_US = 5_000_000;
 
+/** Between plans while nothing waits and nothing changed. */
+const IDLE_PLAN_US = 1_000_000;
+
 interface Given {
   readonly action: ResidencyAction;
   readonly untilUs: number;
@@ -71,7 +74,7 @@ export class Residency {
       const model = this.#models.get(load.ref);
       if (model === undefined) continue;
       if (load.queuedRows > 0 || load.rowsPerSecond > 0) model.lastUsedUs = nowUs;
-      if (load.queuedRows > 0 && this.#pool.holders(load.ref).size === 0) this.request();
+      if (load.queuedRows > 0) this.request();
     }
   }
 
@@ -85,9 +88,9 @@ export class Residency {
     this.request();
   }
 
-  /** Something changed that a plan may answer. */
-  request(): void {
-    this.#dueUs = Math.min(this.#dueUs, this.#lastUs + this.#options.planUs);
+  /** Something changed that a plan may answer, this long after the last one at the earliest. */
+  request(afterUs = this.#options.planUs): void {
+    this.#dueUs = Math.min(this.#dueUs, this.#lastUs + afterUs);
   }
 
   get wakeAtUs(): number {
@@ -101,7 +104,9 @@ export class Residency {
   planIfDue(nowUs: number): void {
     if (nowUs < this.#dueUs || !this.decides) return;
     this.#lastUs = nowUs;
-    this.#dueUs = nowUs + this.#options.heartbeatUs;
+    // Models that wait may need a copy later; otherwise only what was replaced goes with time.
+    const waits = this.#models.waiting.size > 0 || this.#waitsElsewhere();
+    this.#dueUs = nowUs + (waits ? this.#options.heartbeatUs : IDLE_PLAN_US);
     for (const [key, given] of this.#given) if (given.untilUs <= nowUs) this.#given.delete(key);
     const view = { devices: this.#deviceViews(), models: this.#modelViews(nowUs) };
     const readyAt = (device: string, ref: string): number => this.#workers.readyAtUs(device, ref);
@@ -109,6 +114,13 @@ export class Residency {
     for (const action of actions) this.#give(action, nowUs);
     // A plan gives a model one copy at a time: what it gave may call for the next.
     if (actions.length > 0) this.#dueUs = nowUs + this.#options.planUs;
+  }
+
+  #waitsElsewhere(): boolean {
+    for (const { loads } of this.#elsewhere.values()) {
+      if (loads.some(({ queuedRows }) => queuedRows > 0)) return true;
+    }
+    return false;
   }
 
   #give(action: ResidencyAction, nowUs: number): void {

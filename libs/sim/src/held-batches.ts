@@ -1,6 +1,6 @@
 /**
- * What an observer beside a worker sees: the batches that the worker took and when each is ready. It
- * is told the assignments as they were sent, and compares them with what the worker does.
+ * What an observer beside a worker sees: the batches that the worker took and when each is ready.
+ * It is told the assignments as they were sent, and compares them with what the worker does.
  */
 
 import type { WorkerEffect } from "@millrace/executing";
@@ -32,7 +32,7 @@ export class HeldBatches {
     this.#device = device;
   }
 
-  /** The worker was given an assignment, and may have taken it: the step says which items it kept. */
+  /** The worker took an assignment; what it did in the step says which items it kept. */
   given(frame: AssignmentFrame, effects: readonly WorkerEffect[]): void {
     const { scheduler, id, tier, startWithinUs } = frame;
     const wanted = new Set<string>();

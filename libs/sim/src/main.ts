@@ -4,8 +4,8 @@
  *   node libs/sim/src/main.ts --seed 0x1f2e3d4c [--trace]
  *   node libs/sim/src/main.ts --seeds 400 --from <commit>
  *
- * `--without DEFENCE` switches a defence off, which the checkers should notice. The exit status is 1
- * when an invariant did not hold, and 2 when the arguments make no sense.
+ * `--without DEFENCE` switches a defence off, which the checkers should notice. The exit status is
+ * 1 when an invariant did not hold, and 2 when the arguments make no sense.
  */
 
 import { hash32 } from "@millrace/std";

@@ -1,7 +1,7 @@
 /**
- * Everything that a seed decides: the cluster, its models, its load, and its faults. Faults are drawn
- * by swarm (Groce et al., Swarm Testing, ISSTA 2012): each run leaves some kinds out wholly, because
- * a run with every fault at once hides what only a few of them together bring about.
+ * Everything that a seed decides: the cluster, its models, its load, and its faults. Faults are
+ * drawn by swarm (Groce et al., Swarm Testing, ISSTA 2012): each run leaves some kinds out wholly,
+ * because a run with every fault at once hides what only a few of them together bring about.
  */
 
 import type { DeviceClass } from "@millrace/protocol";

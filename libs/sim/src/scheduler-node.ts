@@ -60,6 +60,7 @@ export class SchedulerNode implements Node, Member {
       incarnation: 1 + random.below(2 ** 31),
       queueTicketsMax: without("queueLimit") ? Infinity : scenario.queueTicketsMax,
       ...(without("reconciliation") ? { lostAfterUs: Infinity } : {}),
+      ...(without("wedgeWatch") ? { wedgedAfterUs: Infinity } : {}),
       ...(without("suspicion") ? { suspectAfterUs: 60_000_000, forgetAfterUs: 60_000_000 } : {}),
     });
     const perform = (effect: SchedulerEffect): void => this.#perform(effect);

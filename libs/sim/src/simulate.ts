@@ -1,7 +1,7 @@
 /**
- * One run: a cluster of real cores on virtual time, drawn from one seed. First a phase with faults in
- * which nothing wrong may happen, then everything is healed, and a phase in which the right things
- * must happen.
+ * One run: a cluster of real cores on virtual time, drawn from one seed. First a phase with faults
+ * in which nothing wrong may happen, then everything is healed, and a phase in which the right
+ * things must happen.
  */
 
 import {

@@ -19,6 +19,7 @@ import type { Timeline } from "./timeline.ts";
  * batchLimit      scheduler and worker believe in a larger batch limit than the model has
  * reconciliation  the scheduler does not ask what became of the batches that it sent
  * suspicion       silence makes nobody suspect
+ * wedgeWatch      a device that finishes nothing is given work all the same
  * queueLimit      queues and tables have no bound
  */
 export const DEFENCES = [
@@ -32,6 +33,7 @@ export const DEFENCES = [
   "batchLimit",
   "reconciliation",
   "suspicion",
+  "wedgeWatch",
   "queueLimit",
 ] as const;
 export type Defence = (typeof DEFENCES)[number];
