@@ -3,19 +3,20 @@
  * way for it, and the device never holds more than its memory (I3).
  */
 
+import { benchModel } from "@millrace/examples";
 import { present } from "@millrace/std";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ids2, lookup } from "../support/built-models.ts";
 import { type Cluster, type ClusterModel, EMULATED, startCluster } from "../support/cluster.ts";
-import { ask } from "../support/inference.ts";
+import { type Answer, ask } from "../support/inference.ts";
 import { Members } from "../support/members.ts";
 
 const WORKER = "gpu-worker-1";
 const MIB = 1024 ** 2;
-/** Of FP32: 4 MB a model. */
-const TABLE_SIZE = 1_000_000;
+/** Of FP32: 8 MB a model. */
+const TABLE_SIZE = 2_000_000;
 const MODELS = 20;
-const BUDGET_BYTES = 24 * MIB;
+const BUDGET_BYTES = 44 * MIB;
 const ROUNDS = 3;
 const CLIENTS = 4;
 const TIMEOUT_MS = 30_000;
@@ -32,7 +33,10 @@ let heldBytesMax = 0;
 let heldMax = 0;
 /** Models that left the device after they had been ready on it. */
 let evictions = 0;
-/** What the worker said of loads that failed. */
+/**
+ * What the worker said of loads that failed, but for want of room: that a model takes more than its
+ * file tells is known after the first attempt, and no request sees it.
+ */
 const failures = new Set<string>();
 
 beforeAll(async () => {
@@ -70,7 +74,8 @@ function watchDevice(): void {
       held.reduce((sum, { bytes }) => sum + bytes, 0),
     );
     for (const { ref, error } of models) {
-      if (error !== undefined) failures.add(`${ref}: ${error.code}: ${error.message}`);
+      if (error === undefined || error.code === "OUT_OF_MEMORY") continue;
+      failures.add(`${ref}: ${error.code}: ${error.message}`);
     }
     const now = new Set(held.flatMap(({ ref, state }) => (state === "ready" ? [ref] : [])));
     for (const ref of ready) if (!now.has(ref)) evictions++;
@@ -98,7 +103,7 @@ async function askAll(asked: readonly string[]): Promise<readonly string[]> {
   const questions = asked.map((name, at) => ({ name, ids: [at, TABLE_SIZE / 2 + at] }));
   await inParallel(CLIENTS, questions, async ({ name, ids }) => {
     const answer = await askFor(name, ids);
-    const expected = ids.map((id) => factorOf(name) * id);
+    const expected = ids.map((id) => Math.fround(factorOf(name) * id));
     const found = answer.outputs[0]?.data ?? [];
     if (answer.status === 200 && String(found) === String(expected)) return;
     const what = answer.status === 200 ? String(found) : `${answer.code}: ${answer.message}`;
@@ -129,13 +134,31 @@ describe("more models than fit the device", () => {
   test("models made way for others, and the device was never full", async () => {
     const evicted = (ROUNDS - 1) * MODELS;
     await cluster.until("evictions", () => evictions >= evicted / 2);
-    console.log({ evictions, usedBytesMax, heldBytesMax, heldMax }, members.residents(WORKER).map((r)=>r.bytes));
     expect(heldMax).toBeGreaterThan(1);
     expect(heldMax).toBeLessThan(MODELS / 2);
     expect(usedBytesMax).toBeGreaterThan(0);
     expect(usedBytesMax).toBeLessThanOrEqual(BUDGET_BYTES);
     expect(heldBytesMax).toBeLessThanOrEqual(BUDGET_BYTES);
     expect(cluster.restarts(WORKER)).toBe(0);
+  });
+
+  test("one that needs far more than its file tells gets its room", async () => {
+    const { name, file, options } = benchModel("echo600k");
+    await cluster.push({ file, options });
+    const before = evictions;
+    const width = 150_000;
+    const x = { name: "x", datatype: "FP32", shape: [1, width], data: Array(width).fill(2) };
+    const parameters = { timeout: TIMEOUT_MS * 1000 };
+    let answer: Answer | undefined;
+    await cluster.until("the registry's word of it", async () => {
+      answer = await ask(cluster, name, [x], { parameters, send: "binary" });
+      return answer.code !== "MODEL_NOT_FOUND";
+    });
+    expect(answer?.code).toBeUndefined();
+    expect(answer?.outputs[0]?.data).toEqual([2]);
+    expect(evictions).toBeGreaterThan(before);
+    expect(heldBytesMax).toBeLessThanOrEqual(BUDGET_BYTES);
+    expect(await askAll(names)).toEqual([]);
   });
 
   test("one that no device can hold is refused, and no other one makes way for it", async () => {

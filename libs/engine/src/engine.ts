@@ -28,6 +28,9 @@ export interface Loaded {
   readonly warmUs: readonly (readonly [rows: number, us: number])[];
 }
 
+/** `bytes` where there was no room: what the model needs, estimated or measured. */
+export type NotLoaded = Fault & { readonly bytes?: number };
+
 export type EngineResult =
   /** `outputs` stand in the order of the items; `computeUs` is the time inside onnxruntime. */
   | {
@@ -61,7 +64,7 @@ export interface Engine extends AsyncDisposable {
    * OUT_OF_MEMORY before anything is created where the estimate does not fit, with MODEL_CORRUPT or
    * MODEL_UNSUPPORTED where onnxruntime refuses the file, and with LOAD_FAILED otherwise.
    */
-  load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | Fault>;
+  load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | NotLoaded>;
   /** Resolves once the memory is free again; a model that is not loaded is none to unload. */
   unload(ref: string): Promise<void>;
   /**
@@ -131,7 +134,7 @@ export class ThreadEngine implements Engine {
     };
   }
 
-  async load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | Fault> {
+  async load(spec: ModelSpec, file: Uint8Array): Promise<Loaded | NotLoaded> {
     const ref = modelRef(spec.name, spec.version);
     const already = this.#held.get(ref);
     if (already?.state === "ready" && already.loaded !== undefined) return already.loaded;
@@ -218,7 +221,7 @@ export class ThreadEngine implements Engine {
     layout: Layout,
     warmUs: Loaded["warmUs"],
     bytes: number,
-  ): Promise<Loaded | Fault> {
+  ): Promise<Loaded | NotLoaded> {
     const loaded = { bytes, warmUs };
     this.#held.set(ref, { state: "ready", bytes, layout, loaded });
     this.#remember(spec.digest, bytes);
@@ -277,7 +280,9 @@ function ownBuffer(file: Uint8Array): Uint8Array<ArrayBuffer> {
   return whole ? new Uint8Array(buffer) : new Uint8Array(file);
 }
 
-function tooLarge(ref: string, bytes: number, { freeBytes, totalBytes }: MemoryReading): Fault {
+function tooLarge(ref: string, bytes: number, memory: MemoryReading): NotLoaded {
+  const { freeBytes, totalBytes } = memory;
   const [needs, free, total] = [bytes, freeBytes, totalBytes].map(formatBytes);
-  return fault("OUT_OF_MEMORY", `${ref} needs ${needs}, ${free} of ${total} are free`);
+  const message = `${ref} needs ${needs}, ${free} of ${total} are free`;
+  return { ...fault("OUT_OF_MEMORY", message), bytes };
 }

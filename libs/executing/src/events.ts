@@ -39,6 +39,9 @@ export interface Loaded {
   readonly warmUs: readonly (readonly [number, number])[];
 }
 
+/** `bytes` where there was no room: what the model needs. */
+export type NotLoaded = Fault & { readonly bytes?: number };
+
 export type WorkerEvent =
   | { readonly type: "assigned"; readonly frame: AssignmentFrame }
   /** A remote body is here and complete. */
@@ -62,7 +65,7 @@ export type WorkerEvent =
   | {
       readonly type: "loadEnded";
       readonly ref: string;
-      readonly loaded: Loaded | Fault;
+      readonly loaded: Loaded | NotLoaded;
       readonly device: Device;
     }
   | { readonly type: "unloadEnded"; readonly ref: string; readonly device: Device }

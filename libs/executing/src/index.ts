@@ -2,6 +2,7 @@ export { WorkerCore } from "./core.ts";
 export type {
   ItemOutput,
   Loaded,
+  NotLoaded,
   RunItem,
   RunResult,
   Want,

@@ -3,10 +3,10 @@
  * in the order of the commands, so that what an unload frees is measured before the next load asks.
  */
 
-import type { Command, Fault, ModelSpec, Resident } from "@millrace/protocol";
+import type { Command, ModelSpec, Resident } from "@millrace/protocol";
 import { fault, modelRef } from "@millrace/protocol";
 import { assert, formatBytes, present } from "@millrace/std";
-import type { Loaded, WorkerEffect } from "./events.ts";
+import type { Loaded, NotLoaded, WorkerEffect } from "./events.ts";
 import type { WorkerLimits } from "./options.ts";
 
 interface Entry {
@@ -78,7 +78,7 @@ export class Residents {
     }
   }
 
-  loadEnded(ref: string, loaded: Loaded | Fault, nowUs: number): void {
+  loadEnded(ref: string, loaded: Loaded | NotLoaded, nowUs: number): void {
     this.#end("load", ref);
     const { spec, resident } = this.#entry(ref);
     if ("code" in loaded) {
@@ -144,15 +144,17 @@ export class Residents {
     return false;
   }
 
-  #fail(ref: string, spec: ModelSpec, met: Fault, nowUs: number): void {
+  /** Where there was no room the scheduler learns how much it takes; other failures hold nothing. */
+  #fail(ref: string, spec: ModelSpec, met: NotLoaded, nowUs: number): void {
     const error = { code: met.code, message: met.message };
     const untilUs = nowUs + this.#limits.failedUs;
-    this.#set(spec, { ref, state: "failed", bytes: 0, error }, untilUs);
+    this.#set(spec, { ref, state: "failed", bytes: met.bytes ?? 0, error }, untilUs);
   }
 
-  #noRoom(spec: ModelSpec, freeBytes: number): Fault {
-    const needs = `${formatBytes(this.#estimate(spec))} needed, ${formatBytes(freeBytes)} free`;
-    return fault("OUT_OF_MEMORY", `${modelRef(spec.name, spec.version)}: ${needs}`);
+  #noRoom(spec: ModelSpec, freeBytes: number): NotLoaded {
+    const bytes = this.#estimate(spec);
+    const needs = `${formatBytes(bytes)} needed, ${formatBytes(freeBytes)} free`;
+    return { ...fault("OUT_OF_MEMORY", `${modelRef(spec.name, spec.version)}: ${needs}`), bytes };
   }
 
   #estimate(spec: ModelSpec): number {

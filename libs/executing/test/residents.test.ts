@@ -53,8 +53,9 @@ describe("loading", () => {
     const rig = new WorkerRig({}, 20 * MIB);
     const { beats } = rig.load(modelSpec("large", 17 * MIB));
     expect(operations(rig)).toEqual([]);
+    const bytes = Math.ceil(17 * MIB * 1.2);
     expect(beats[0]?.models).toMatchObject([
-      { ref: "large@1", state: "failed", error: { code: "OUT_OF_MEMORY" } },
+      { ref: "large@1", state: "failed", bytes, error: { code: "OUT_OF_MEMORY" } },
     ]);
     rig.tell({ type: "deviceRead", device: device(21 * MIB) });
     rig.load(modelSpec("large", 17 * MIB));

@@ -13,7 +13,7 @@ export const isAccelerator = (device: DeviceClass): boolean => device !== "cpu";
 export const residentSchema = v.object({
   ref: v.string(),
   state: v.picklist(["loading", "ready", "unloading", "failed"]),
-  /** Measured once loaded, estimated before. */
+  /** Measured once loaded, estimated before; of one that failed for want of room, its need. */
   bytes: whole,
   /** Warm-up times: pairs of rows and microseconds. */
   warmUs: v.optional(v.array(v.tuple([whole, whole]))),

@@ -1,5 +1,6 @@
 export {
   type DeviceView,
+  isShortOfRoom,
   type ModelView,
   planResidency,
   RESIDENCY_DEFAULTS,

@@ -14,10 +14,15 @@
 export interface ResidentView {
   readonly ref: string;
   readonly state: "loading" | "ready" | "unloading" | "failed";
+  /** Of a failed one 0, or what it needs where that was not free. */
   readonly bytes: number;
   /** Batches of it are on the device. */
   readonly busy: boolean;
 }
+
+/** Not the model's fault, and no reason to wait: it fits once others have made way. */
+export const isShortOfRoom = ({ state, bytes }: Pick<ResidentView, "state" | "bytes">): boolean =>
+  state === "failed" && bytes > 0;
 
 export interface DeviceView {
   readonly id: string;
@@ -166,7 +171,7 @@ function mayLoad(room: Room, model: ModelView): boolean {
   return (
     !room.loading &&
     model.bytes <= device.totalBytes &&
-    !device.residents.some((resident) => resident.ref === model.ref)
+    !device.residents.some((held) => held.ref === model.ref && !isShortOfRoom(held))
   );
 }
 

@@ -3,7 +3,13 @@
 import { present } from "@millrace/std";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type DeviceView, type ModelView, planResidency, type ResidentView } from "../src/index.ts";
+import {
+  type DeviceView,
+  isShortOfRoom,
+  type ModelView,
+  planResidency,
+  type ResidentView,
+} from "../src/index.ts";
 
 const device = (
   id: string,
@@ -97,6 +103,16 @@ describe("residency plan", () => {
     expect(plan(devices, [model("a", { queuedRows: 1 })])).toEqual([]);
   });
 
+  test("a load that found no room is tried again, once others have made way", () => {
+    const failed = held("a", { state: "failed", bytes: 60 });
+    const models = [model("a", { bytes: 60, queuedRows: 1 }), model("b"), model("c")];
+    const full = [device("gpu", 50, [failed, held("b"), held("c", { bytes: 30 })])];
+    expect(plan(full, models)).toEqual(["unload b gpu"]);
+    expect(plan([device("gpu", 70, [failed, held("c", { bytes: 30 })])], models)).toEqual([
+      "load a gpu",
+    ]);
+  });
+
   test("whatever is asked for, loads fit and evictions are of idle models (I3)", () => {
     const resident = fc.record({
       ref: fc.constantFrom(...NAMES),
@@ -136,7 +152,7 @@ describe("residency plan", () => {
             );
             const there = target.residents.find(({ ref }) => ref === action.ref);
             if (action.type === "load") {
-              expect(there).toBeUndefined();
+              expect(there === undefined || isShortOfRoom(there)).toBe(true);
               const bytes =
                 (loaded.get(target.id) ?? 0) + present(byRef.get(action.ref), action.ref).bytes;
               loaded.set(target.id, bytes);

@@ -12,6 +12,7 @@ import { DevicePool } from "@millrace/placement";
 import { Membership } from "@millrace/membership";
 import type { ModelLoad, Ticket, TicketFrame } from "@millrace/protocol";
 import { splitRef } from "@millrace/protocol";
+import { isShortOfRoom } from "@millrace/residency";
 import { unreachable } from "@millrace/std";
 import type { Queued } from "@millrace/batching";
 import { type Batch, Dispatching } from "./dispatching.ts";
@@ -272,7 +273,8 @@ export class SchedulerCore {
       // It may be back, or restarted, before the deadlines of those that wait.
       if (!device.available) return undefined;
       const resident = device.residents.find(({ ref }) => ref === model.ref);
-      if (resident?.state !== "failed") return undefined;
+      // Others can make room for it; what it takes is known by now.
+      if (resident?.state !== "failed" || isShortOfRoom(resident)) return undefined;
       roomy++;
       failed = resident.error?.message;
     }

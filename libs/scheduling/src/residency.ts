@@ -11,6 +11,7 @@ import type { DevicePool, DeviceState } from "@millrace/placement";
 import { type ModelLoad, modelRef, type SchedulerHeartbeat, splitRef } from "@millrace/protocol";
 import {
   type DeviceView,
+  isShortOfRoom,
   type ModelView,
   planResidency,
   type ResidencyAction,
@@ -156,10 +157,14 @@ export class Residency {
       shown.add(ref);
       const given = this.#given.get(`${device.id} ${ref}`);
       const leaving = given?.action.type === "unload" && state === "ready";
-      if (given?.action.type === "load" && state !== "unloading") {
+      // Tried again once there was room: the failure that is shown may be the one before.
+      const again = given?.action.type === "load" && isShortOfRoom({ state, bytes });
+      if (again) freeBytes -= given.bytes;
+      else if (given?.action.type === "load" && state !== "unloading") {
         this.#given.delete(`${device.id} ${ref}`);
       }
-      residents.push({ ref, state: leaving ? "unloading" : state, bytes, busy: busy.has(ref) });
+      const now = leaving ? "unloading" : again ? "loading" : state;
+      residents.push({ ref, state: now, bytes, busy: busy.has(ref) });
     }
     for (const { action, bytes } of this.#given.values()) {
       if (action.device !== device.id || action.type !== "load" || shown.has(action.ref)) continue;

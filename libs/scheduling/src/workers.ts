@@ -9,6 +9,7 @@
 import { Membership } from "@millrace/membership";
 import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
 import type { DoneFrame, WorkerHeartbeat } from "@millrace/protocol";
+import { isShortOfRoom } from "@millrace/residency";
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
 import type { Models } from "./models.ts";
@@ -139,6 +140,10 @@ export class Workers {
     device.residents = beat.models;
     const ready = new Set<string>();
     for (const resident of beat.models) {
+      if (isShortOfRoom(resident)) {
+        const model = this.#models.ensure(resident.ref);
+        if (model) model.measuredBytes = Math.max(model.measuredBytes, resident.bytes);
+      }
       if (resident.state !== "ready") continue;
       ready.add(resident.ref);
       if (device.ready.has(resident.ref)) continue;

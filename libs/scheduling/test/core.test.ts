@@ -6,6 +6,7 @@ import { SchedulerCore, type SchedulerEvent } from "../src/index.ts";
 import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
 
 const A = "a@1";
+const MIB = 1024 ** 2;
 
 function withDevice(): Bench {
   const bench = new Bench();
@@ -260,6 +261,30 @@ describe("residency", () => {
     expect(step({ type: "registryRead" })).toMatchObject([
       { worker: "gpu", command: { kind: "load", spec: { name: "n" } } },
     ]);
+  });
+
+  test("a model that needs more than was known waits until others have made way for it", () => {
+    const bench = new Bench();
+    const totalBytes = 4 * MIB;
+    const others = ["b@1", "c@1", "d@1"].map((ref) => ready(ref));
+    for (const name of ["a", "b", "c", "d"]) bench.know(record(name));
+    bench.hear(beat("gpu-1", { models: others, freeBytes: 1.5 * MIB, totalBytes }));
+    bench.pass(300_000);
+    bench.send(A, ticket(1));
+    const error = { code: "OUT_OF_MEMORY", message: "no room" };
+    const failed = { ref: A, state: "failed", bytes: 3 * MIB, error } as const;
+    const full = { models: [...others, failed], revision: 2, freeBytes: 1.5 * MIB, totalBytes };
+    const given = (): ReadonlySet<string> =>
+      new Set(bench.commands.splice(0).map(({ command }) => command.kind));
+    expect(given()).toEqual(new Set(["load"]));
+    bench.hear(beat("gpu-1", full));
+    bench.pass(300_000);
+    expect(given()).toEqual(new Set(["unload"]));
+    const roomy = { models: [...others.slice(2), failed], revision: 3, freeBytes: 3.5 * MIB };
+    bench.hear(beat("gpu-1", { ...roomy, totalBytes }));
+    bench.pass(10_000);
+    expect(given()).toEqual(new Set(["load"]));
+    expect(bench.codes).toEqual([]);
   });
 
   test("another scheduler in charge is told what waits, and this one gives no commands", () => {

@@ -27,11 +27,30 @@ export class SimulatedDevice {
   readonly #plan: WorkerPlan;
   readonly #random: Random;
   readonly #loaded = new Map<string, number>();
+  #hangs: "never" | "next" | { readonly ended: (result: RunResult) => void } = "never";
 
   constructor(world: World, plan: WorkerPlan) {
     this.#world = world;
     this.#plan = plan;
     this.#random = world.random.fork();
+  }
+
+  get hangs(): boolean {
+    return this.#hangs !== "never";
+  }
+
+  /** The next run does not end by itself. */
+  hang(): void {
+    if (this.#hangs === "never") this.#hangs = "next";
+  }
+
+  /** What hangs fails. */
+  unhang(): void {
+    const hanging = this.#hangs;
+    this.#hangs = "never";
+    if (typeof hanging === "object") {
+      hanging.ended({ ok: false, fault: FATAL, fatal: true, computeUs: 0 });
+    }
   }
 
   read(): Device {
@@ -75,7 +94,7 @@ export class SimulatedDevice {
 
   run(spec: ModelSpec, items: readonly RunItem[], ended: (result: RunResult) => void): void {
     const { timeline, poisoned } = this.#world;
-    const { straggles, fatal, hangs } = this.#world.scenario;
+    const { straggles, fatal } = this.#world.scenario;
     const plan = this.#planOf(spec);
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
     const longest = items.reduce((most, { item }) => Math.max(most, item.length), 0);
@@ -83,7 +102,10 @@ export class SimulatedDevice {
     const faulty = this.#world.faulty();
     const slow = faulty && this.#random.chance(straggles) ? STRAGGLE : 1;
     const dies = faulty && this.#random.chance(fatal);
-    if (faulty && this.#random.chance(hangs)) return;
+    if (this.#hangs === "next") {
+      this.#hangs = { ended };
+      return;
+    }
     const computeUs = this.#noisy(this.#runUs(plan, rows, part) * slow);
     const fails = items.some(({ body }) => poisoned.has(requestOfBody(body) ?? -1));
     timeline.after(computeUs, () => {

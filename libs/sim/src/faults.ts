@@ -48,16 +48,24 @@ export class Faults {
     for (const [kind, meanUs] of this.#world.scenario.incidents) this.#next(kind, meanUs, untilUs);
   }
 
-  /** Ends every fault; processes that are down are started by their supervisor. */
+  /** Ends every fault, but that a gentle run's cluster must do with what it has. */
   heal(): void {
     this.#world.network.heal();
     for (const node of this.#nodes) node.resume();
+    if (this.#world.scenario.gentle) return;
+    this.freeDevices();
+    this.startAll();
+  }
+
+  freeDevices(): void {
+    for (const worker of this.#cluster.workers) worker.unhang();
   }
 
   /** A process that ended is started again, soon or after a while. */
   restart(node: Node): void {
-    const soon = !this.#world.faulty() || this.#random.chance(0.5);
-    const delayUs = within(this.#random, 10 * MS, soon ? 100 * MS : 1_000 * MS);
+    const { gentle } = this.#world.scenario;
+    const soon = !this.#world.faulty() || this.#random.chance(gentle ? 0.2 : 0.5);
+    const delayUs = within(this.#random, 10 * MS, soon ? 100 * MS : 4_000 * MS);
     this.#world.timeline.after(delayUs, () => {
       if (!node.up) this.#start(node);
     });
@@ -102,6 +110,11 @@ export class Faults {
         return this.#crash(this.#spare(this.#cluster.schedulers));
       case "ingressCrash":
         return this.#crash(this.#pick(this.#cluster.ingresses));
+      case "hang": {
+        const worker = this.#spare(this.#cluster.workers);
+        if (worker !== undefined) this.#world.trace(worker.id, "hang", {});
+        return worker?.hang();
+      }
       case "pause":
         return this.#pause();
       case "partition":
@@ -138,7 +151,8 @@ export class Faults {
 
   /** In a gentle run there is always another. */
   #spare<T extends Node>(nodes: readonly T[]): T | undefined {
-    const all = nodes.every((node) => node.up);
+    const hangs = this.#cluster.workers.some((worker) => worker.hangs);
+    const all = nodes.every((node) => node.up) && !hangs;
     return this.#world.scenario.gentle && !all ? undefined : this.#pick(nodes);
   }
 
@@ -204,7 +218,7 @@ export class Faults {
   }
 
   #drainScheduler(): void {
-    const scheduler = this.#pick(this.#cluster.schedulers);
+    const scheduler = this.#spare(this.#cluster.schedulers);
     if (scheduler === undefined) return;
     this.#world.trace(scheduler.id, "drain", {});
     scheduler.drain();

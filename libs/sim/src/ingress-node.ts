@@ -98,6 +98,7 @@ export class IngressNode implements Node, Member {
     const core = new IngressCore(random.fork(), clockUs, {
       openMax: this.#world.without("queueLimit") ? Infinity : scenario.openMax,
       ...(this.#world.without("retry") ? { attemptsMax: 1 } : {}),
+      ...(this.#world.without("hedge") ? { hedgeSamplesMin: Infinity } : {}),
       ...(this.#world.without("suspicion") ? { suspectAfterUs: 60_000_000 } : {}),
     });
     const perform = (effect: IngressEffect): void => this.#perform(effect);

@@ -18,6 +18,7 @@ export const INCIDENTS = [
   "workerCrash",
   "schedulerCrash",
   "ingressCrash",
+  "hang",
   "pause",
   "partition",
   "disconnect",
@@ -35,6 +36,7 @@ export type Incident = (typeof INCIDENTS)[number];
 const NOTICED: readonly Incident[] = [
   "workerCrash",
   "schedulerCrash",
+  "hang",
   "disconnect",
   "brokerRestart",
   "workerDrain",
@@ -86,13 +88,14 @@ export interface Scenario {
   readonly tiers: readonly [realtime: number, standard: number, batch: number];
   readonly deadlineUsMin: number;
   readonly deadlineUsMax: number;
+  /** Requests with at least this much time are owed a result, whatever is done in the run. */
+  readonly owedUsMin: number;
   /** Part of the clients that go away before their answer. */
   readonly abandons: number;
   readonly poison: number;
-  /** Per run: it takes ten times as long; it poisons the device; it never ends. */
+  /** Per run: it takes ten times as long; it poisons the device. */
   readonly straggles: number;
   readonly fatal: number;
-  readonly hangs: number;
   /** Per load. */
   readonly loadFails: number;
   /** Mean time between two incidents of a kind; the kinds that are not there do not happen. */
@@ -114,6 +117,7 @@ export function drawScenario(seed: number): Scenario {
   const hard = (most: number): number => (gentle ? 0 : present(most));
   const small = !gentle && random.chance(0.3);
   const deadlineUsMin = within(random, 20 * MS, 400 * MS);
+  const incidents = drawIncidents(faults, gentle);
   const tiers = [random.next(), random.next(), random.next()] as const;
   return {
     seed,
@@ -130,17 +134,17 @@ export function drawScenario(seed: number): Scenario {
       reordering: hard(0.1),
       lateUs: within(random, 1 * MS, 100 * MS),
     },
-    rate: gentle ? within(random, 40, 150) : within(random, 40, 500),
+    rate: gentle ? within(random, 40, 250) : within(random, 40, 500),
     tiers,
     deadlineUsMin,
     deadlineUsMax: deadlineUsMin + within(random, 100 * MS, 4_000 * MS),
+    owedUsMin: owedUsMin(gentle, incidents),
     abandons: present(0.1),
     poison: hard(0.02),
     straggles: hard(0.02),
     fatal: hard(0.005),
-    hangs: hard(0.003),
     loadFails: hard(0.2),
-    incidents: drawIncidents(faults, gentle),
+    incidents,
     noticed: faults.chance(0.5) ? 1 : faults.next(),
     safetyUs: within(random, 1_500 * MS, 3_000 * MS),
     openMax: small ? within(random, 50, 150) : 8_192,
@@ -148,13 +152,19 @@ export function drawScenario(seed: number): Scenario {
   };
 }
 
+/** A lost process is noticed within half a second, a device that hangs within two seconds. */
+function owedUsMin(gentle: boolean, incidents: ReadonlyMap<Incident, number>): number {
+  if (!gentle) return Infinity;
+  return incidents.has("hang") ? 3_000 * MS : 1_000 * MS;
+}
+
 function drawIncidents(random: Random, gentle: boolean): Map<Incident, number> {
   const incidents = new Map<Incident, number>();
   for (const kind of INCIDENTS) {
-    const meanUs = within(random, 200 * MS, 3_000 * MS);
+    const meanUs = within(random, 200 * MS, (gentle ? 1_500 : 3_000) * MS);
     const left = random.chance(0.5);
     if (left || (gentle && !NOTICED.includes(kind))) continue;
-    incidents.set(kind, gentle ? Math.max(meanUs, 1_000 * MS) : meanUs);
+    incidents.set(kind, meanUs);
   }
   return incidents;
 }

@@ -136,15 +136,17 @@ class Simulation {
     this.#faulty = false;
     this.#trace.note("all", "heal", {});
     this.#faults.heal();
-    this.#faults.startAll();
     this.#advance(RECOVERY_US);
     this.#workload.runLiveness(this.#timeline.nowUs + LIVENESS_US);
     this.#advance(LIVENESS_US);
     const untilUs = this.#timeline.nowUs + LIVENESS_US_MAX;
     const { ingresses, schedulers, workers } = this.#cluster;
-    const isBusy = (): boolean =>
-      ingresses.some(({ open }) => open > 0) || workers.some(({ heldBatches }) => heldBatches > 0);
-    while (this.#timeline.nowUs < untilUs && isBusy()) this.#advance(SLICE_US);
+    const advanceWhile = (isBusy: () => boolean): void => {
+      while (this.#timeline.nowUs < untilUs && isBusy()) this.#advance(SLICE_US);
+    };
+    advanceWhile(() => ingresses.some(({ open }) => open > 0));
+    this.#faults.freeDevices();
+    advanceWhile(() => workers.some(({ heldBatches }) => heldBatches > 0));
     this.#advance(REST_US);
     const rest = (process: string, what: string, value: number): void =>
       this.#observe({ type: "restRead", process, what, value });

@@ -47,8 +47,8 @@ const CLOCK_US_MAX = 1_000_000;
 const TICK_US = 1_000_000;
 const FAILED_US = 500_000;
 const DRAIN_US = 500_000;
-/** Longer than any run takes that ends. */
-const RUN_US = 4_000_000;
+/** Far longer than any run takes that ends. */
+const RUN_US = 20_000_000;
 
 export class WorkerNode implements Node, Member {
   readonly id: string;
@@ -119,6 +119,18 @@ export class WorkerNode implements Node, Member {
     this.#life?.host.resume();
   }
 
+  get hangs(): boolean {
+    return this.#life?.device.hangs ?? false;
+  }
+
+  hang(): void {
+    this.#life?.device.hang();
+  }
+
+  unhang(): void {
+    this.#life?.device.unhang();
+  }
+
   drain(): void {
     this.#life?.host.post({ type: "drainBegan" });
   }
@@ -151,7 +163,9 @@ export class WorkerNode implements Node, Member {
         const { id: scheduler, incarnation } = readSchedulerBeat(bytes);
         return host.do(() => {
           const heard = life.schedulers.heard(scheduler, incarnation, host.nowUs);
-          if (heard === "restarted") host.post({ type: "schedulerGone", scheduler });
+          if (heard === "restarted" || heard === "joined") {
+            host.post({ type: "schedulerGone", scheduler });
+          }
           if (heard !== "known") host.post({ type: "audienceChanged" });
         });
       }

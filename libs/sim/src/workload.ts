@@ -6,8 +6,6 @@ import type { ClientRequest, IngressNode } from "./ingress-node.ts";
 import { type ModelPlan, ROWS_MAX, type Scenario, within } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-/** After this long, whatever was done to a gentle run's cluster excuses nothing. */
-const OWED_TIMEOUT_US = 1_000_000;
 const LIVENESS_TIMEOUT_US = 10_000_000;
 const LIVENESS_RATE = 40;
 /** Part of one device's time that an unhurried load may take. */
@@ -68,10 +66,10 @@ export class Workload {
   }
 
   #drawFaulty(model: ModelPlan): ClientRequest {
-    const { deadlineUsMin, deadlineUsMax, poison, abandons, gentle } = this.#world.scenario;
+    const { deadlineUsMin, deadlineUsMax, owedUsMin, poison, abandons } = this.#world.scenario;
     const timeoutUs = within(this.#random, deadlineUsMin, deadlineUsMax);
     const patienceUs = this.#random.chance(abandons) ? this.#random.below(timeoutUs) : undefined;
-    const owed = gentle && timeoutUs >= OWED_TIMEOUT_US;
+    const owed = timeoutUs >= owedUsMin;
     const request = { ...this.#draw(model), timeoutUs, patienceUs, owed };
     if (this.#random.chance(poison)) this.#world.poisoned.add(request.id);
     return request;

@@ -10,6 +10,7 @@ import type { Timeline } from "./timeline.ts";
 /**
  * The defences that a run can do without, to show that the checkers miss them:
  * retry           the ingress tries once
+ * hedge           the ingress never asks a second device for a straggler
  * ownSequence     an ingress counts its requests from one again after a restart
  * oneSettle       the ingress answers again when a second answer comes
  * ownOutput       the worker gives the outputs of a batch to one another's items
@@ -24,6 +25,7 @@ import type { Timeline } from "./timeline.ts";
  */
 export const DEFENCES = [
   "retry",
+  "hedge",
   "ownSequence",
   "oneSettle",
   "ownOutput",

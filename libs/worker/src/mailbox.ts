@@ -80,7 +80,10 @@ export class Mailbox {
     const beat = this.#read("heartbeat", decodeJson(schedulerHeartbeatSchema, bytes));
     if (beat === undefined) return;
     const heard = this.#schedulers.heard(beat.id, beat.incarnation, nowUs());
-    if (heard === "restarted") this.#parts.post({ type: "schedulerGone", scheduler: beat.id });
+    // Assignments of a process before it may have come while it was not a member yet.
+    if (heard === "restarted" || heard === "joined") {
+      this.#parts.post({ type: "schedulerGone", scheduler: beat.id });
+    }
     if (heard !== "known") this.#parts.post({ type: "audienceChanged" });
   }
 

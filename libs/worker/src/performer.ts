@@ -5,7 +5,6 @@ import {
   encodeDone,
   encodeFetch,
   encodeJson,
-  type Fault,
   fault,
   type ModelSpec,
   modelRef,
@@ -16,7 +15,7 @@ import {
 import { formatUs, unreachable } from "@millrace/std";
 import type { Bus } from "@millrace/bus";
 import type { Engine } from "@millrace/engine";
-import type { Loaded, WorkerEffect, WorkerEvent } from "@millrace/executing";
+import type { Loaded, NotLoaded, WorkerEffect, WorkerEvent } from "@millrace/executing";
 import { nowUs } from "@millrace/runtime";
 import type { BlobCache } from "@millrace/store";
 import { type LevelledLog, logAnswers } from "./answer-log.ts";
@@ -144,7 +143,7 @@ export class Performer {
     post({ type: "loadEnded", ref, loaded, device: await this.readDevice() });
   }
 
-  async #loadModel(spec: ModelSpec): Promise<Loaded | Fault> {
+  async #loadModel(spec: ModelSpec): Promise<Loaded | NotLoaded> {
     const file = await this.#parts.cache.get(spec.digest, spec.bytes); // I8
     return file.ok ? this.#parts.engine.load(spec, file.value) : file.error;
   }

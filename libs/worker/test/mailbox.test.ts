@@ -51,9 +51,9 @@ test("a scheduler that is another process than before is gone, and counts anew",
   const rig = new Rig();
   rig.beat(1);
   rig.beat(1);
-  expect(rig.events).toEqual([AUDIENCE]);
+  expect(rig.events).toEqual([GONE, AUDIENCE]);
   rig.beat(2);
-  expect(rig.events).toEqual([AUDIENCE, GONE, AUDIENCE]);
+  expect(rig.events).toEqual([GONE, AUDIENCE, GONE, AUDIENCE]);
 });
 
 test("a scheduler whose connection the broker saw end is gone, once", () => {
@@ -65,7 +65,7 @@ test("a scheduler whose connection the broker saw end is gone, once", () => {
   lost("ingress-1");
   lost("scheduler-1");
   lost("scheduler-1");
-  expect(rig.events).toEqual([AUDIENCE, GONE]);
+  expect(rig.events).toEqual([GONE, AUDIENCE, GONE]);
 });
 
 test("a command is passed on, and one that does not read is dropped", () => {
