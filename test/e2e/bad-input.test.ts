@@ -198,7 +198,7 @@ describe("a request is refused for", () => {
   });
 });
 
-test("whatever bytes a request has, its answer is an error of the client's, or a result", async () => {
+test("whatever bytes come, the answer is an error of the client's, or a result", async () => {
   const good = Buffer.from(only({}));
   const body = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
@@ -215,9 +215,8 @@ test("whatever bytes a request has, its answer is an error of the client's, or a
   );
   const length = fc.option(fc.nat(400), { nil: undefined });
   const property = fc.asyncProperty(body, length, async (bytes, header) => {
-    const headers = {
-      ...(header === undefined ? {} : { "Inference-Header-Content-Length": String(header) }),
-    };
+    const headers: Record<string, string> =
+      header === undefined ? {} : { "Inference-Header-Content-Length": String(header) };
     const { status, code } = await send({ path: INFER, headers, body: bytes });
     if (status !== 200) expect([400, 413, 501]).toContain(status);
     if (status !== 200) expect(Object.keys(ERRORS)).toContain(code);

@@ -30,8 +30,7 @@ beforeAll(async () => {
     env: EMULATED,
     models: [affine("double", { factor: 2, offset: 1 })],
   });
-  const out = await succeed(cluster, ["model", "push-examples"]);
-  expect(out).toBe("digits@1 is served\nsms-spam@1 is served\n");
+  await succeed(cluster, ["model", "push-examples"]);
 });
 
 afterAll(async () => {
@@ -254,7 +253,12 @@ describe("model", () => {
 
 describe("what goes wrong", () => {
   const push = (path: string, ...words: readonly string[]): readonly string[] => [
-    ...["model", "push", path, "--name", "wrong", ...words],
+    "model",
+    "push",
+    path,
+    "--name",
+    "wrong",
+    ...words,
   ];
 
   test("an unknown model, for each command that takes one", async () => {

@@ -1,4 +1,4 @@
-/** What the services tell `nats micro`, asked as its user: who they are, and figures that are true. */
+/** What the services tell `nats micro`, as its user: who they are, and figures that are true. */
 
 import type { Bus } from "@millrace/bus";
 import { present } from "@millrace/std";
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { affine, rows4 } from "../support/built-models.ts";
 import { type Cluster, EMULATED, startCluster } from "../support/cluster.ts";
 import { ask } from "../support/inference.ts";
-import { askServices, figuresOf } from "../support/micro.ts";
+import { askServices, figuresOf, type MicroReply } from "../support/micro.ts";
 
 const SCHEDULERS = ["scheduler-1", "scheduler-2"] as const;
 const WORKERS = [
@@ -36,10 +36,20 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
+/** What is late on a busy machine is asked for again. */
+async function repliesOfAll(verb: "PING" | "INFO"): Promise<readonly MicroReply[]> {
+  let replies: readonly MicroReply[] = [];
+  await cluster.until(`everybody's ${verb}`, async () => {
+    replies = await askServices(inspector, verb);
+    return replies.length >= IDS.length;
+  });
+  return replies;
+}
+
 test("every one answers PING and INFO, once", async () => {
-  const pings = await askServices(inspector, "PING");
+  const pings = await repliesOfAll("PING");
   expect(pings.map(({ metadata }) => metadata.id)).toEqual(IDS);
-  const infos = await askServices(inspector, "INFO");
+  const infos = await repliesOfAll("INFO");
   expect(infos.map(({ metadata }) => metadata.id)).toEqual(IDS);
   for (const [at, { type, name, id, metadata, endpoints }] of infos.entries()) {
     const [role, endpoint, subject] = ROLES[metadata.id as keyof typeof ROLES];

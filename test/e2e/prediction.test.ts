@@ -17,7 +17,9 @@ const TABLE_SIZE = 1000;
 /** A tensor of 600 KB: larger than what travels in a ticket, and than a frame of answers. */
 const WIDE = 150_000;
 const FORMS = ["json", "binary"] as const;
-/** The second where no other request shared its batch and ran, so that the device may be at fault. */
+/**
+ * The second where no other request shared its batch and ran, so that the device may be at fault.
+ */
 const REJECTIONS: ReadonlySet<string> = new Set(["INPUT_REJECTED", "EXECUTION_FAILED"]);
 
 const examples = exampleModels();
@@ -193,7 +195,7 @@ describe("many requests at once", () => {
       ...example("sms-spam").samples.flatMap(({ text }) => text ?? []),
       "Ok",
       "See you at nine, then. I will bring the book that you lent me.",
-      "URGENT! You have won a 1 week FREE membership in our 100000 prize draw. Call 09061701461 now",
+      "URGENT! You have won a 1 week FREE membership in our prize draw. Call 09061701461 now",
       Array.from({ length: 90 }, (_, at) => `word${at % 7}`).join(" "),
     ];
     const inputs = texts.map((text): Values => {

@@ -109,6 +109,12 @@ async function survive(happening: (load: Load) => Promise<void>): Promise<Counte
   } finally {
     await load.stop();
   }
+  console.log(
+    "SLOWEST",
+    expect.getState().currentTestName,
+    load.slowestMs.toFixed(0),
+    load.entries.length,
+  );
   expect(load.troubles).toEqual([]);
   const after = await count();
   // I1: as many answers as requests.

@@ -1,4 +1,6 @@
-/** `millrace up` as a user runs it: from the first line to Ctrl-C, and when it is killed instead. */
+/**
+ * `millrace up` as a user runs it: from the first line to Ctrl-C, and when it is killed instead.
+ */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -86,7 +88,7 @@ async function untilGone(pids: readonly number[]): Promise<void> {
   }
 }
 
-test("it serves real predictions, refuses a second one, and drains when it is told to", async () => {
+test("it serves real predictions, refuses a second one, and drains when told to", async () => {
   up = new Up();
   const [, url = ""] = await up.wrote(/^URL\s+(\S+)$/m);
   const [, request = ""] = await up.wrote(/^ {2}-d '(.+)'$/m);
@@ -115,7 +117,7 @@ test("it serves real predictions, refuses a second one, and drains when it is to
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
-test("it starts a second time on what is there, and when killed leaves nothing running", async () => {
+test("it starts again on what is there, and when killed leaves nothing running", async () => {
   up = new Up();
   await up.wrote(/^curl /m);
   expect(up.output).toContain("digits@1 is in the registry");

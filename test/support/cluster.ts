@@ -167,7 +167,10 @@ export class Cluster implements AsyncDisposable {
     };
   }
 
-  /** A connection with the rights of a user, which sees what that user may; it ends with the cluster. */
+  /**
+   * A connection with the rights of a user, which sees what that user may; it ends with the
+   * cluster.
+   */
   async connect(user: User): Promise<Bus> {
     const bus = await connectBus({
       servers: [this.broker.url],

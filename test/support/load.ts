@@ -145,7 +145,7 @@ export class Load {
       entry.trouble = troubleOf(entry, question, answer);
     } catch (error) {
       const { message, cause } = error as Error;
-      entry.trouble = cause === undefined ? message : `${message}: ${String(cause)}`;
+      entry.trouble = cause instanceof Error ? `${message}: ${cause.message}` : message;
     }
     entry.answeredMs = this.nowMs;
   }

@@ -144,7 +144,7 @@ export class Residents {
     return false;
   }
 
-  /** Where there was no room the scheduler learns how much it takes; other failures hold nothing. */
+  /** Where there was no room, the scheduler learns how much it takes. */
   #fail(ref: string, spec: ModelSpec, met: NotLoaded, nowUs: number): void {
     const error = { code: met.code, message: met.message };
     const untilUs = nowUs + this.#limits.failedUs;

@@ -1,7 +1,7 @@
 /**
- * Remembers the last JSON head of each signature. Clients that send binary tensors of one shape send
- * the same head every time; comparing its few hundred bytes is a tenth of the cost of reading it.
- * What the bytes behind it must satisfy is checked each time.
+ * Remembers the last JSON head of each signature. Clients that send binary tensors of one shape
+ * send the same head every time; comparing its few hundred bytes is a tenth of the cost of reading
+ * it. What the bytes behind it must satisfy is checked each time.
  */
 
 import type { Tensor } from "@millrace/protocol";

@@ -8,6 +8,7 @@ import {
   frameKind,
   type ModelRecord,
   type SchedulerHeartbeat,
+  type WorkerHeartbeat,
 } from "@millrace/protocol";
 import { SchedulerCore, type SchedulerEffect, type SchedulerEvent } from "@millrace/scheduling";
 import { unreachable } from "@millrace/std";
@@ -127,7 +128,7 @@ export class SchedulerNode implements Node, Member {
       case "done":
         return host.post({ type: "batchDone", frame: readDone(bytes) });
       case "workerBeat":
-        return host.post({ type: "workerBeat", heartbeat: readWorkerBeat(bytes) });
+        return host.post({ type: "workerBeat", heartbeat: this.#weakened(readWorkerBeat(bytes)) });
       case "schedulerBeat":
         return host.post({ type: "schedulerBeat", heartbeat: readSchedulerBeat(bytes) });
       case "disconnect":
@@ -141,6 +142,12 @@ export class SchedulerNode implements Node, Member {
       default:
         return unreachable(channel);
     }
+  }
+
+  #weakened(heartbeat: WorkerHeartbeat): WorkerHeartbeat {
+    if (!this.#world.without("freeMemory")) return heartbeat;
+    const { device } = heartbeat;
+    return { ...heartbeat, device: { ...device, memoryFreeBytes: device.memoryTotalBytes } };
   }
 
   #perform(effect: SchedulerEffect): void {

@@ -31,6 +31,8 @@ import type { Defence, Node, World } from "./world.ts";
 export interface SimulateOptions {
   /** Defences that the run does without. */
   readonly without?: readonly Defence[];
+  /** Instead of what the seed draws; the seed still draws everything else. */
+  readonly scenario?: Scenario;
   /** Is given each line of the trace; the report has the last ones anyway. */
   readonly print?: (line: string) => void;
 }
@@ -86,7 +88,7 @@ class Simulation {
   #broken = false;
 
   constructor(seed: number, options: SimulateOptions) {
-    this.#scenario = drawScenario(seed);
+    this.#scenario = options.scenario ?? drawScenario(seed);
     const random = seededRandom(seed ^ 0x5eed);
     this.#random = random.fork();
     this.#trace = new Trace(this.#timeline, options.print);

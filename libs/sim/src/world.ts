@@ -17,6 +17,7 @@ import type { Timeline } from "./timeline.ts";
  * latestStart     the worker does not know until when a batch may begin
  * tierOrder       the worker takes every batch for one of the same tier
  * memoryGuard     the worker loads what it has no room for
+ * freeMemory      the scheduler takes all of a device's memory for free
  * batchLimit      scheduler and worker believe in a larger batch limit than the model has
  * reconciliation  the scheduler does not ask what became of the batches that it sent
  * suspicion       silence makes nobody suspect
@@ -32,6 +33,7 @@ export const DEFENCES = [
   "latestStart",
   "tierOrder",
   "memoryGuard",
+  "freeMemory",
   "batchLimit",
   "reconciliation",
   "suspicion",
