@@ -89,6 +89,8 @@ async function run(
   return { code, stdout: stdout.replaceAll(`${root}/`, ""), stderr };
 }
 
+/** Whole clusters are left to .ci/run. */
+const PROJECTS = "--project unit --project repository --project sim";
 const FLAG = "--external-memory-accounted-in-global-limit";
 const npmCalls = (): Promise<string> =>
   readFile(join(root, "npm-calls"), "utf8").catch(() => "none");
@@ -117,7 +119,7 @@ describe("a checkout with everything installed", () => {
     expect(passing).toMatchObject({ code: 0 });
     expect(passing.stdout.split("\n")).toEqual([
       `node ${FLAG} services/ctl/src/up/prepare.ts`,
-      `node ${FLAG} node_modules/vitest/vitest.mjs run libs/std`,
+      `node ${FLAG} node_modules/vitest/vitest.mjs run ${PROJECTS} libs/std`,
       "",
     ]);
     await placeModules(INSTALLED, 'echo "node $*"; exit 1');
