@@ -119,12 +119,13 @@ describe("a server that is not here", () => {
     const slow: Way = {
       ...working("slow", "2.14.5"),
       attempt: async (attempt) => {
-        await sleep(2_700);
+        await sleep(3_200);
         await working("slow", "2.14.5").attempt(attempt);
       },
     };
     await findServer({ cacheDirectory, report, path: "", ways: [slow] });
-    expect(lines).toContain("slow: still working after 2 s");
+    // A busy machine may be late to say it.
+    expect(lines.some((line) => /^slow: still working after [23] s$/.test(line))).toBe(true);
   });
 });
 
