@@ -50,12 +50,16 @@ beforeAll(async () => {
 
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
-/** Every request has values of its own, so that an answer to another one is seen. */
+/**
+ * Every request has values of its own, so that an answer to another one is seen. Each tier is
+ * asked: realtime goes to the accelerator first, batch work to the processor.
+ */
 function question(number: number): Question {
   const values = [number, number + 1, number + 2, number + 3];
   if (number % 3 === 0) {
     const expected = values.map((value) => 2 * value + 1);
-    return { model: "double", inputs: [rows4(values)], expected: () => expected };
+    const options = { parameters: { priority: "realtime" } };
+    return { model: "double", inputs: [rows4(values)], expected: () => expected, options };
   }
   if (number % 3 === 1) {
     const row = row512(number);
@@ -63,7 +67,8 @@ function question(number: number): Question {
     return { model: "work", inputs: [row], expected: () => row.data, options };
   }
   const ids = [number % 1000, (7 * number) % 1000];
-  return { model: "table", inputs: [ids2(ids)], expected: () => ids.map((id) => 3 * id) };
+  const options = { parameters: { priority: "batch" } };
+  return { model: "table", inputs: [ids2(ids)], expected: () => ids.map((id) => 3 * id), options };
 }
 
 const everywhere = (): boolean =>
@@ -109,12 +114,6 @@ async function survive(happening: (load: Load) => Promise<void>): Promise<Counte
   } finally {
     await load.stop();
   }
-  console.log(
-    "SLOWEST",
-    expect.getState().currentTestName,
-    load.slowestMs.toFixed(0),
-    load.entries.length,
-  );
   expect(load.troubles).toEqual([]);
   const after = await count();
   // I1: as many answers as requests.
@@ -205,11 +204,14 @@ describe.each(SCHEDULERS)("%s", (id) => {
 });
 
 describe("the broker", () => {
-  test("killed fails no request", async () => {
+  test.each([
+    ["killed", "SIGKILL"],
+    ["told to end", "SIGTERM"],
+  ] as const)("%s fails no request", async (_, name) => {
     const { broker } = cluster;
     const { repeated } = await survive(async (load) => {
       const restarts = broker.restarts;
-      await withWorkInHand(load, "SIGKILL to nats-server", () => broker.kill("SIGKILL"));
+      await withWorkInHand(load, `${name} to nats-server`, () => broker.kill(name));
       await cluster.until("the next one", () => broker.restarts > restarts);
       await broker.ready();
     });

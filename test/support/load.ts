@@ -98,11 +98,6 @@ export class Load {
     return [...lines.slice(0, TROUBLES_SHOWN), `${lines.length} of ${this.entries.length} in all`];
   }
 
-  /** The longest time from a request to its answer. */
-  get slowestMs(): number {
-    return Math.max(0, ...this.entries.map(({ askedMs, answeredMs }) => answeredMs - askedMs));
-  }
-
   async #run(): Promise<void> {
     const { perSecond } = this.#options;
     const { signal } = this.#stopping;

@@ -53,6 +53,19 @@ describe("queue", () => {
     expect(queue.size).toBe(1);
   });
 
+  test("a ticket that moved up and is put back where it came from leaves once", () => {
+    const queue = new ModelQueue(options);
+    const old = entry({ tier: 1, arrivedUs: 0, deadlineUs: 10_000 });
+    queue.push(old);
+    queue.age(1_000);
+    expect(queue.pop()).toBe(old);
+    queue.restore(old, 1);
+    expect(queue.take(() => true)).toEqual([old]);
+    expect(queue.size).toBe(0);
+    queue.push(entry({ tier: 2, deadlineUs: 20_000 }));
+    expect(queue.size).toBe(1);
+  });
+
   test("every ticket leaves once, whatever is pushed, taken and aged in between", () => {
     const command = fc.oneof(
       fc.record({ push: fc.constantFrom<Tier>(0, 1, 2), deadlineUs: fc.nat(5_000) }),

@@ -38,14 +38,20 @@ export type Fact =
     }
   /** It ran, or was refused; the device holds it no more. */
   | { readonly type: "batchLeft"; readonly device: string; readonly batch: string }
-  /** The device begins to compute a batch or a part of one. */
+  /**
+   * The device begins to compute a batch or a part of one, which usually takes `usualUs`. `sliceUs`
+   * bounds that time for work of its tier, but for a request that is longer by itself.
+   */
   | {
       readonly type: "runStarted";
       readonly device: string;
       readonly batch: string;
       readonly tier: Tier;
+      readonly requests: number;
       readonly rows: number;
       readonly rowsMax: number;
+      readonly usualUs: number;
+      readonly sliceUs: number;
     }
   | { readonly type: "runEnded"; readonly device: string }
   | {

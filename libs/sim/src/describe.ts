@@ -5,18 +5,22 @@ import type { Report } from "./simulate.ts";
 
 const VIOLATIONS_SHOWN_MAX = 5;
 
+export const isFailure = ({ violations, bug }: Report): boolean =>
+  violations.length > 0 || bug !== undefined;
+
 export const seedName = (seed: number): string => `0x${(seed >>> 0).toString(16).padStart(8, "0")}`;
 
 export function describeFailure(report: Report): string {
-  const { seed, violations, lastEvents, scenario } = report;
+  const { seed, violations, unreported, bug, lastEvents, scenario } = report;
   const shown = violations
     .slice(0, VIOLATIONS_SHOWN_MAX)
     .map(({ invariant, atUs, message }) => `  ${invariant} at ${atUs} us: ${message}`);
-  const more = violations.length - shown.length;
+  const more = violations.length + unreported - shown.length;
   return [
     `seed ${seedName(seed)} failed; node libs/sim/src/main.ts --seed ${seedName(seed)} --trace`,
     ...shown,
     ...(more > 0 ? [`  and ${more} more`] : []),
+    ...(bug === undefined ? [] : [bug]),
     "drawn:",
     ...describeScenario(scenario).map((line) => `  ${line}`),
     "last events:",

@@ -95,10 +95,6 @@ export class SimulatedDevice {
   run(spec: ModelSpec, items: readonly RunItem[], ended: (result: RunResult) => void): void {
     const { timeline, poisoned } = this.#world;
     const { straggles, fatal } = this.#world.scenario;
-    const plan = this.#planOf(spec);
-    const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
-    const longest = items.reduce((most, { item }) => Math.max(most, item.length), 0);
-    const part = plan.lengthMax === 0 ? 1 : Math.max(0.1, longest / plan.lengthMax);
     const faulty = this.#world.faulty();
     const slow = faulty && this.#random.chance(straggles) ? STRAGGLE : 1;
     const dies = faulty && this.#random.chance(fatal);
@@ -106,13 +102,27 @@ export class SimulatedDevice {
       this.#hangs = { ended };
       return;
     }
-    const computeUs = this.#noisy(this.#runUs(plan, rows, part) * slow);
+    const computeUs = this.#noisy(this.usualUs(spec, items) * slow);
     const fails = items.some(({ body }) => poisoned.has(requestOfBody(body) ?? -1));
     timeline.after(computeUs, () => {
       if (dies) ended({ ok: false, fault: FATAL, fatal: true, computeUs });
       else if (fails) ended({ ok: false, fault: POISON, fatal: false, computeUs });
       else ended({ ok: true, outputs: this.#outputs(items), computeUs });
     });
+  }
+
+  /** What a run takes when nothing is wrong. Padding makes all items as long as the longest. */
+  usualUs(spec: ModelSpec, items: readonly RunItem[]): number {
+    const plan = this.#planOf(spec);
+    const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
+    const longest = items.reduce((most, { item }) => Math.max(most, item.length), 0);
+    const part = plan.lengthMax === 0 ? 1 : Math.max(0.1, longest / plan.lengthMax);
+    return this.#runUs(plan, rows, part);
+  }
+
+  /** Rows in one run, as the model really has it. */
+  rowsMax(spec: ModelSpec): number {
+    return Math.max(1, this.#planOf(spec).maxBatch);
   }
 
   #outputs(items: readonly RunItem[]): { readonly body: Uint8Array }[] {

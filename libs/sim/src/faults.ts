@@ -164,7 +164,10 @@ export class Faults {
   }
 
   #pause(): void {
-    const node = this.#pick(this.#nodes);
+    const { ingresses, schedulers, workers } = this.#cluster;
+    // An ingress that stands still fails what is due meanwhile, whatever the others do.
+    const { gentle } = this.#world.scenario;
+    const node = this.#pick<Node>([...(gentle ? [] : ingresses), ...schedulers, ...workers]);
     if (node === undefined) return;
     const us = within(this.#random, 5 * MS, this.#random.chance(0.5) ? 100 * MS : 1_200 * MS);
     this.#world.trace(node.id, "pause", { us });

@@ -5,7 +5,9 @@
 
 import type { WorkerEffect } from "@millrace/executing";
 import type { AssignmentFrame, AssignmentItem, Tier } from "@millrace/protocol";
+import { SCHEDULER_DEFAULTS } from "@millrace/scheduling";
 import { present } from "@millrace/std";
+import type { SimulatedDevice } from "./device.ts";
 import type { World } from "./world.ts";
 
 interface Batch {
@@ -21,14 +23,16 @@ interface Batch {
 
 export class HeldBatches {
   readonly #world: World;
-  readonly #device: string;
+  readonly #id: string;
+  readonly #device: SimulatedDevice;
   readonly #batches = new Set<Batch>();
   /** By identity: a ticket that was delivered twice is in two batches. */
   readonly #byItem = new Map<AssignmentItem, Batch>();
   #taken = 0;
 
-  constructor(world: World, device: string) {
+  constructor(world: World, id: string, device: SimulatedDevice) {
     this.#world = world;
+    this.#id = id;
     this.#device = device;
   }
 
@@ -67,13 +71,13 @@ export class HeldBatches {
   }
 
   /** What a step of the worker says about its batches. What is over made way before a run began. */
-  did(effects: readonly WorkerEffect[], rowsMax: (model: string) => number): void {
+  did(effects: readonly WorkerEffect[]): void {
     for (const effect of effects) {
       if (effect.type === "answer") for (const item of effect.items) this.#answered(item);
     }
     // A worker whose drain is over may begin a run and give it up in the same step.
     if (effects.some((effect) => effect.type === "exit")) return;
-    for (const effect of effects) if (effect.type === "run") this.#began(effect, rowsMax);
+    for (const effect of effects) if (effect.type === "run") this.#began(effect);
   }
 
   #answered(item: AssignmentItem): void {
@@ -83,27 +87,32 @@ export class HeldBatches {
     batch.open.delete(item);
     if (batch.open.size === 0) {
       this.#batches.delete(batch);
-      this.#world.observe({ type: "batchLeft", device: this.#device, batch: batch.name });
+      this.#world.observe({ type: "batchLeft", device: this.#id, batch: batch.name });
     } else if (batch.missing.delete(keyOf(item))) this.#noteReady(batch);
   }
 
-  #began(
-    { spec, items }: Extract<WorkerEffect, { readonly type: "run" }>,
-    rowsMax: (model: string) => number,
-  ): void {
+  #began({ spec, items }: Extract<WorkerEffect, { readonly type: "run" }>): void {
     const first = present(items[0], "an item of a run").item;
     const { name, tier } = present(this.#byItem.get(first), "the batch of a run");
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
-    const device = this.#device;
-    const limit = rowsMax(spec.name);
-    this.#world.observe({ type: "runStarted", device, batch: name, tier, rows, rowsMax: limit });
+    this.#world.observe({
+      type: "runStarted",
+      device: this.#id,
+      batch: name,
+      tier,
+      requests: items.length,
+      rows,
+      rowsMax: this.#device.rowsMax(spec),
+      usualUs: this.#device.usualUs(spec, items),
+      sliceUs: SCHEDULER_DEFAULTS.sliceUsMax[tier],
+    });
   }
 
   #noteReady(batch: Batch): void {
     if (batch.ready || batch.missing.size > 0) return;
     batch.ready = true;
     const { name, tier, startByUs } = batch;
-    const device = this.#device;
+    const device = this.#id;
     this.#world.observe({ type: "batchTaken", device, batch: name, tier, startByUs });
   }
 }

@@ -10,7 +10,7 @@
 
 import { hash32 } from "@millrace/std";
 import { parseArgs } from "node:util";
-import { describeFailure, describeRun, seedName } from "./describe.ts";
+import { describeFailure, describeRun, isFailure, seedName } from "./describe.ts";
 import { type Report, simulate } from "./simulate.ts";
 import { type Defence, DEFENCES } from "./world.ts";
 
@@ -57,7 +57,7 @@ function readDefences(names: readonly string[]): Defence[] {
 
 function runOne(seed: number, without: Defence[], trace: boolean): void {
   const report = simulate(seed, { without, ...(trace ? { print } : {}) });
-  if (report.violations.length > 0) {
+  if (isFailure(report)) {
     print(describeFailure(report));
     process.exitCode = 1;
   }
@@ -74,7 +74,7 @@ function runMany(count: number, from: string, without: Defence[]): void {
     const report = simulate(hash32(`${from}/${at}`), { without });
     virtualUs += report.virtualUs;
     for (const [how, times] of report.outcomes) outcomes.set(how, (outcomes.get(how) ?? 0) + times);
-    if (report.violations.length > 0) {
+    if (isFailure(report)) {
       failed.push(report);
       if (failed.length <= FAILURES_SHOWN_MAX) print(describeFailure(report));
       else print(`seed ${seedName(report.seed)} failed too`);

@@ -190,24 +190,35 @@ function drawModels(random: Random): ModelPlan[] {
   });
 }
 
-/** Every model fits on one device at least; all of them together need not fit anywhere. */
+/**
+ * Every model fits on one device at least, all of them together need not fit anywhere. In a gentle
+ * run two devices have room for all, and the others may have room for none.
+ */
 function drawWorkers(random: Random, models: readonly ModelPlan[], gentle: boolean): WorkerPlan[] {
   const largest = Math.max(...models.map((model) => Math.ceil(model.fileBytes * 1.3)));
   const all = models.reduce((sum, model) => sum + Math.ceil(model.fileBytes * 1.3), 0);
   const least = Math.max(largest, Math.ceil(all / 5));
-  const memory = (): number =>
-    gentle || random.chance(0.4) ? all : least + Math.floor(random.next() * (all - least));
+  const memory = (made: number): number => {
+    if (gentle) return made < 2 ? all : 1 + Math.floor(random.next() * all);
+    return random.chance(0.4) ? all : least + Math.floor(random.next() * (all - least));
+  };
   const accelerators = within(random, gentle ? 2 : 1, 3);
   const cpus = random.below(3);
   const plans: WorkerPlan[] = [];
   for (const id of names("gpu-worker", accelerators)) {
     const slowness = 1 + random.next();
     const kind = random.chance(0.5) ? "cuda" : "emulated";
-    plans.push({ id, role: "gpu-worker", class: kind, memoryBytes: memory(), slowness });
+    plans.push({
+      id,
+      role: "gpu-worker",
+      class: kind,
+      memoryBytes: memory(plans.length),
+      slowness,
+    });
   }
   for (const id of names("cpu-worker", cpus)) {
     const slowness = 2 + 4 * random.next();
-    plans.push({ id, role: "cpu-worker", class: "cpu", memoryBytes: memory(), slowness });
+    plans.push({ id, role: "cpu-worker", class: "cpu", memoryBytes: memory(2), slowness });
   }
   return plans;
 }

@@ -6,7 +6,6 @@ import {
   encodeAssignment,
   encodeJson,
   frameKind,
-  type ModelRecord,
   type SchedulerHeartbeat,
   type WorkerHeartbeat,
 } from "@millrace/protocol";
@@ -22,7 +21,7 @@ import {
   readTickets,
   readWorkerBeat,
 } from "./reading.ts";
-import { ROWS_MAX } from "./scenario.ts";
+import { ROWS_MAX, within } from "./scenario.ts";
 import type { Node, World } from "./world.ts";
 
 interface Life {
@@ -32,6 +31,8 @@ interface Life {
 
 const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
 const CLOCK_US_MAX = 1_000_000;
+const REGISTRY_US_MIN = 2_000;
+const REGISTRY_US_MAX = 50_000;
 const encoder = new TextEncoder();
 
 export class SchedulerNode implements Node, Member {
@@ -54,13 +55,14 @@ export class SchedulerNode implements Node, Member {
   }
 
   start(): void {
-    const { random, timeline, network, scenario, registry } = this.#world;
+    const { random, timeline, network, scenario } = this.#world;
     const without = (defence: Parameters<World["without"]>[0]) => this.#world.without(defence);
     const core = new SchedulerCore({
       id: this.id,
       incarnation: 1 + random.below(2 ** 31),
       queueTicketsMax: without("queueLimit") ? Infinity : scenario.queueTicketsMax,
       ...(without("reconciliation") ? { lostAfterUs: Infinity } : {}),
+      ...(without("slices") ? { sliceUsMax: [Infinity, Infinity, Infinity] } : {}),
       ...(without("wedgeWatch") ? { wedgedAfterUs: Infinity } : {}),
       ...(without("suspicion") ? { suspectAfterUs: 60_000_000, forgetAfterUs: 60_000_000 } : {}),
     });
@@ -68,8 +70,18 @@ export class SchedulerNode implements Node, Member {
     const clockUs = 1 + random.below(CLOCK_US_MAX);
     this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
     network.join(this);
-    for (const record of registry.records.values()) this.modelChanged(record);
-    this.#life?.host.post({ type: "registryRead" });
+    this.#readRegistry(this.#life, within(random, REGISTRY_US_MIN, REGISTRY_US_MAX));
+  }
+
+  /** Takes tickets before it knows a model, as the service does; without a connection it waits. */
+  #readRegistry(life: Life, us: number): void {
+    const { timeline, network, registry } = this.#world;
+    timeline.after(us, () => {
+      if (this.#life !== life) return;
+      if (!network.isConnected(this.id)) return this.#readRegistry(life, REGISTRY_US_MAX);
+      for (const { name } of registry.records.values()) this.modelChanged(name);
+      life.host.post({ type: "registryRead" });
+    });
   }
 
   crash(noticed: boolean): void {
@@ -101,7 +113,13 @@ export class SchedulerNode implements Node, Member {
     return this.#life?.core.drained ?? true;
   }
 
-  modelChanged(record: ModelRecord): void {
+  /** Is told the model's record as it is now; without a connection, when there is one. */
+  modelChanged(name: string): void {
+    const { network, timeline, registry } = this.#world;
+    if (this.up && !network.isConnected(this.id)) {
+      return timeline.after(REGISTRY_US_MAX, () => this.modelChanged(name));
+    }
+    const record = registry.record(name);
     if (!this.#world.without("batchLimit")) {
       this.#life?.host.post({ type: "modelChanged", record });
       return;

@@ -15,7 +15,7 @@ import {
   Observer,
   type Violation,
 } from "@millrace/invariants";
-import { AssertionError, seededRandom } from "@millrace/std";
+import { seededRandom } from "@millrace/std";
 import { type Cluster, Faults } from "./faults.ts";
 import { IngressNode } from "./ingress-node.ts";
 import { Network } from "./network.ts";
@@ -41,6 +41,10 @@ export interface Report {
   readonly seed: number;
   readonly scenario: Scenario;
   readonly violations: readonly Violation[];
+  /** Violations beyond those that are kept. */
+  readonly unreported: number;
+  /** An exception in a core or in the simulator, with its stack; the run ended there. */
+  readonly bug: string | undefined;
   /** The last things that happened before the first violation, or before the end. */
   readonly lastEvents: readonly string[];
   readonly virtualUs: number;
@@ -106,18 +110,20 @@ class Simulation {
   }
 
   run(): Report {
+    let bug: string | undefined;
     try {
       this.#faults.startAll();
       this.#runSafety();
       this.#runLiveness();
-    } catch (bug) {
-      if (!(bug instanceof AssertionError)) throw bug;
-      this.#fail({ invariant: "I1", atUs: this.#timeline.nowUs, message: `${bug.stack}` });
+    } catch (error) {
+      bug = error instanceof Error ? (error.stack ?? error.message) : String(error);
     }
     return {
       seed: this.#scenario.seed,
       scenario: this.#scenario,
       violations: this.#observer.violations,
+      unreported: this.#observer.unreported,
+      bug,
       lastEvents: this.#trace.lines(),
       virtualUs: this.#timeline.nowUs,
       events: this.#timeline.happened,
@@ -149,6 +155,8 @@ class Simulation {
     advanceWhile(() => ingresses.some(({ open }) => open > 0));
     this.#faults.freeDevices();
     advanceWhile(() => workers.some(({ heldBatches }) => heldBatches > 0));
+    // Tickets of an ingress that is gone wait until their deadlines.
+    advanceWhile(() => schedulers.some(({ queuedTickets }) => queuedTickets > 0));
     this.#advance(REST_US);
     const rest = (process: string, what: string, value: number): void =>
       this.#observe({ type: "restRead", process, what, value });
@@ -191,10 +199,6 @@ class Simulation {
     }
   }
 
-  #fail(violation: Violation): void {
-    this.#observer.violations.push(violation);
-  }
-
   #changeModel(kind: "replace" | "rollback"): void {
     const { models } = this.#scenario;
     const plan = models[this.#random.below(models.length)];
@@ -204,7 +208,7 @@ class Simulation {
     for (const scheduler of this.#cluster.schedulers) {
       const delayUs = within(this.#random, 1_000, 50_000);
       // Whoever watches a key is told in order: a late notice has the latest record.
-      this.#timeline.after(delayUs, () => scheduler.modelChanged(this.#registry.record(plan.name)));
+      this.#timeline.after(delayUs, () => scheduler.modelChanged(plan.name));
     }
   }
 }

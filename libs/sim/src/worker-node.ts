@@ -76,7 +76,7 @@ export class WorkerNode implements Node, Member {
   start(): void {
     const { random, timeline, network } = this.#world;
     const device = new SimulatedDevice(this.#world, this.#plan);
-    const held = new HeldBatches(this.#world, this.id);
+    const held = new HeldBatches(this.#world, this.id, device);
     const core = new WorkerCore({
       id: this.id,
       role: this.#plan.role,
@@ -206,7 +206,7 @@ export class WorkerNode implements Node, Member {
     if (event.type === "assigned" && isTaken(event.frame, effects, core.held - before)) {
       held.given(event.frame, effects);
     }
-    held.did(effects, (model) => this.#rowsMax(model));
+    held.did(effects);
     return effects;
   }
 
@@ -222,11 +222,6 @@ export class WorkerNode implements Node, Member {
     const { spec } = event.command;
     const command: Command = { ...event.command, spec: { ...spec, maxBatch: 2 * spec.maxBatch } };
     return { type: "commanded", command };
-  }
-
-  #rowsMax(model: string): number {
-    const plan = this.#world.scenario.models.find(({ name }) => name === model);
-    return Math.max(1, present(plan, model).maxBatch);
   }
 
   #perform(effect: WorkerEffect): void {

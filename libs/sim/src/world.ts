@@ -15,6 +15,7 @@ import type { Timeline } from "./timeline.ts";
  * oneSettle       the ingress answers again when a second answer comes
  * ownOutput       the worker gives the outputs of a batch to one another's items
  * latestStart     the worker does not know until when a batch may begin
+ * slices          batches are not cut to their tier's slice
  * tierOrder       the worker takes every batch for one of the same tier
  * memoryGuard     the worker loads what it has no room for
  * freeMemory      the scheduler takes all of a device's memory for free
@@ -31,6 +32,7 @@ export const DEFENCES = [
   "oneSettle",
   "ownOutput",
   "latestStart",
+  "slices",
   "tierOrder",
   "memoryGuard",
   "freeMemory",
