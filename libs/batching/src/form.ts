@@ -18,6 +18,8 @@ export interface BatchLimits {
   readonly sliceUsMax: readonly [realtime: number, standard: number, batch: number];
   /** Kept free between the predicted finish and the deadline, for the way back. */
   readonly marginUs: number;
+  /** Kept free in a batch of several where a body is still to be fetched from its ingress. */
+  readonly fetchUs: number;
 }
 
 /** A batch of which a third or more would be padding is not worth forming. */
@@ -31,7 +33,7 @@ export interface Formed {
   /** The most urgent tier in the batch. */
   readonly tier: Tier;
   readonly estimateUs: number;
-  /** The latest moment at which the batch can start and still meet every deadline in it. */
+  /** The latest moment at which the batch is expected to meet every deadline in it. */
   readonly latestStartUs: number;
   /** Taken from the queue because no device of this class can finish them in time. */
   readonly missed: readonly Queued[];
@@ -43,6 +45,7 @@ interface Growing {
   length: number;
   lengths: number;
   deadlineUs: number;
+  remote: boolean;
 }
 
 /**
@@ -60,7 +63,14 @@ export function formBatch(
   queue.age(nowUs);
   const missed: Queued[] = [];
   const passedOver: { entry: Queued; tier: Tier }[] = [];
-  const batch: Growing = { entries: [], rows: 0, length: 0, lengths: 0, deadlineUs: Infinity };
+  const batch: Growing = {
+    entries: [],
+    rows: 0,
+    length: 0,
+    lengths: 0,
+    deadlineUs: Infinity,
+    remote: false,
+  };
   let tier: Tier = 2;
   const startByUs = startUs + limits.marginUs;
   while (batch.rows < limits.rowsMax && passedOver.length < PASSED_OVER_MAX) {
@@ -92,7 +102,8 @@ export function formBatch(
   }
   for (const { entry, tier: place } of passedOver) queue.restore(entry, place);
   const estimateUs = batch.entries.length === 0 ? 0 : profile.estimateUs(batch.rows);
-  const latestStartUs = batch.deadlineUs - limits.marginUs - estimateUs;
+  // By the time that admits to the batch: a stricter one would forbid the start that is planned.
+  const latestStartUs = batch.deadlineUs - limits.marginUs - profile.meanUs(batch.rows);
   return { entries: batch.entries, rows: batch.rows, tier, estimateUs, latestStartUs, missed };
 }
 
@@ -103,6 +114,7 @@ function add(batch: Growing, entry: Queued): void {
   batch.length = Math.max(batch.length, length);
   batch.lengths += rows * length;
   batch.deadlineUs = Math.min(batch.deadlineUs, entry.deadlineUs);
+  batch.remote ||= entry.ticket.remote;
 }
 
 /** Same shape, and the padding that sharing costs is bounded. */
@@ -128,7 +140,8 @@ function joins(
   if (rows > limits.rowsMax || !fits(batch, entry)) return false;
   const us = profile.meanUs(rows);
   if (us > limits.sliceUsMax[tier]) return false;
-  return startByUs + us <= Math.min(batch.deadlineUs, entry.deadlineUs);
+  const fetchUs = batch.remote || entry.ticket.remote ? limits.fetchUs : 0;
+  return startByUs + fetchUs + us <= Math.min(batch.deadlineUs, entry.deadlineUs);
 }
 
 /**

@@ -14,6 +14,7 @@ export function entry(
     readonly length?: number;
     readonly shapeKey?: number;
     readonly seq?: number;
+    readonly remote?: boolean;
   } = {},
 ): Queued {
   const tier = options.tier ?? 1;
@@ -28,7 +29,7 @@ export function entry(
       attempt: 0,
       tier,
       hedge: false,
-      remote: false,
+      remote: options.remote ?? false,
       rows: options.rows ?? 1,
       length: options.length ?? 0,
       shapeKey: options.shapeKey ?? 0,

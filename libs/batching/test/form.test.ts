@@ -10,6 +10,7 @@ const limits: BatchLimits = {
   rowsMax: 8,
   sliceUsMax: [1_000_000, 1_000_000, 1_000],
   marginUs: 0,
+  fetchUs: 0,
 };
 const all = (): boolean => true;
 
@@ -36,6 +37,32 @@ describe("forming a batch", () => {
     const formed = formBatch(queue, linear(100, 100), limits, 0, 0, all);
     expect(formed.rows).toBe(2);
     expect(formed.latestStartUs).toBe(20);
+  });
+
+  test("a ticket whose body is to be fetched joins only where there is time to fetch it", () => {
+    const fetching = { ...limits, fetchUs: 50 };
+    const formed = (deadlineUs: number) =>
+      formBatch(
+        queueOf(entry({ deadlineUs }), entry({ remote: true })),
+        linear(100, 100),
+        fetching,
+        0,
+        0,
+        all,
+      );
+    expect(formed(349).rows).toBe(1);
+    expect(formed(350).rows).toBe(2);
+    const alone = queueOf(entry({ deadlineUs: 210, remote: true }));
+    expect(formBatch(alone, linear(100, 100), fetching, 0, 0, all).rows).toBe(1);
+  });
+
+  test("a batch may begin when it is planned to, however slow its model has been once", () => {
+    const profile = linear(100, 100);
+    profile.observe(1, 10_000);
+    const planned = { startUs: 500, deadlineUs: 500 + profile.meanUs(1) };
+    const queue = queueOf(entry({ deadlineUs: planned.deadlineUs }));
+    const formed = formBatch(queue, profile, limits, 0, planned.startUs, all);
+    expect(formed.latestStartUs).toBe(500);
   });
 
   test("a ticket that is late even alone is dropped then, not when it is late", () => {

@@ -22,8 +22,8 @@ export class Batch {
   readonly frame: AssignmentFrame;
   readonly spec: ModelSpec;
   readonly arrivedUs: number;
-  /** Past this it must not begin. */
-  readonly startByUs: number;
+  /** Past this the most urgent of what is unanswered must not begin. */
+  startByUs: number;
   /** Bodies that are not here by then are given up, so that the others can start in time. */
   readonly bodiesByUs: number;
   readonly items: HeldItem[] = [];
@@ -41,12 +41,17 @@ export class Batch {
   /** The largest part that ran: the time that can be learned from. */
   ranRows = 0;
   ranUs = 0;
+  /** Of the most urgent item, on arrival. */
+  #leastRemainingUs = Number.POSITIVE_INFINITY;
 
   constructor(frame: AssignmentFrame, spec: ModelSpec, nowUs: number, limits: WorkerLimits) {
     this.frame = frame;
     this.spec = spec;
     this.arrivedUs = nowUs;
     this.startByUs = nowUs + frame.startWithinUs;
+    for (const { remainingUs } of frame.items) {
+      this.#leastRemainingUs = Math.min(this.#leastRemainingUs, remainingUs);
+    }
     const bodiesUs = Math.floor((frame.startWithinUs * 3) / 4);
     this.bodiesByUs = nowUs + Math.min(limits.fetchUsMax, bodiesUs);
   }
@@ -68,6 +73,22 @@ export class Batch {
 
   unanswered(): HeldItem[] {
     return this.items.filter((held) => !held.answered);
+  }
+
+  /**
+   * Items that must not begin any more. The batch's latest start is that of its most urgent item;
+   * its mates may begin later by as much as their deadlines are later.
+   */
+  pastStart(nowUs: number): HeldItem[] {
+    const past: HeldItem[] = [];
+    this.startByUs = Number.POSITIVE_INFINITY;
+    for (const held of this.unanswered()) {
+      const laterUs = held.item.remainingUs - this.#leastRemainingUs;
+      const startByUs = this.arrivedUs + this.frame.startWithinUs + laterUs;
+      if (startByUs < nowUs) past.push(held);
+      else this.startByUs = Math.min(this.startByUs, startByUs);
+    }
+    return past;
   }
 
   /**

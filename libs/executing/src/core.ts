@@ -186,8 +186,9 @@ export class WorkerCore {
     for (const batch of this.#queue.batches()) {
       if (batch.parts !== undefined) continue;
       if (nowUs > batch.startByUs) {
-        this.#queue.endWaits(batch);
-        this.#refuse(batch, batch.unanswered(), STALE, nowUs, effects);
+        const past = batch.pastStart(nowUs);
+        this.#queue.endWaits(batch, past);
+        this.#refuse(batch, past, STALE, nowUs, effects);
       } else if (nowUs >= batch.bodiesByUs && batch.missing > 0) {
         this.#refuse(batch, this.#queue.endWaits(batch), BODY_LATE, nowUs, effects);
       }

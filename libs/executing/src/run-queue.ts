@@ -82,11 +82,11 @@ export class RunQueue {
     return awaited;
   }
 
-  /** Ends every wait of a batch; returns the items whose bodies did not come. */
-  endWaits(batch: Batch): HeldItem[] {
+  /** Ends the waits of a batch, or of some of it; returns the items whose bodies did not come. */
+  endWaits(batch: Batch, items: readonly HeldItem[] = batch.items): HeldItem[] {
     if (batch.missing === 0) return [];
     const given: HeldItem[] = [];
-    for (const { item } of batch.items) {
+    for (const { item } of items) {
       if (this.#awaited.get(awaitedKey(item.ingress, item.seq, item.attempt))?.batch !== batch) {
         continue;
       }

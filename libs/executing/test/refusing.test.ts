@@ -38,6 +38,26 @@ describe("an assignment is refused", () => {
     expect(refused.dones).toMatchObject([{ outcome: "refused" }]);
   });
 
+  test("as stale in part, where only some of its items have to begin so soon", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    const items = [item(2, { remainingUs: 10_000 }), item(3, { remainingUs: 14_000 })];
+    rig.assign("digits@1", items, { startWithinUs: 3_000 });
+    expect(verdicts(rig.pass(3_001))).toEqual([[2, "STALE_ASSIGNMENT"]]);
+    expect(verdicts(rig.pass(3_999))).toEqual([]);
+    rig.ran();
+    expect(rig.running.map(({ seq }) => seq)).toEqual([3]);
+    rig.ran();
+    rig.assign("digits@1", [item(4)]);
+    rig.assign("digits@1", items, { startWithinUs: 3_000 });
+    const refused = [...verdicts(rig.pass(3_001)), ...verdicts(rig.pass(4_000))];
+    expect(refused).toEqual([
+      [2, "STALE_ASSIGNMENT"],
+      [3, "STALE_ASSIGNMENT"],
+    ]);
+  });
+
   test("but begins exactly at its latest start", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));

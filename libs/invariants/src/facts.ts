@@ -28,19 +28,19 @@ export type Fact =
   | { readonly type: "processEnded"; readonly process: string }
   /** The process runs again after standing still: what was due meanwhile is due now. */
   | { readonly type: "processResumed"; readonly process: string }
-  /** A batch is at a device with all its inputs. It may begin up to `startByUs`. */
+  /** A batch is at a device with all its inputs. */
   | {
       readonly type: "batchTaken";
       readonly device: string;
       readonly batch: string;
       readonly tier: Tier;
-      readonly startByUs: number;
     }
   /** It ran, or was refused; the device holds it no more. */
   | { readonly type: "batchLeft"; readonly device: string; readonly batch: string }
   /**
    * The device begins to compute a batch or a part of one, which usually takes `usualUs`. `sliceUs`
-   * bounds that time for work of its tier, but for a request that is longer by itself.
+   * bounds that time for work of its tier, but for a request that is longer by itself. Past
+   * `startByUs` the most urgent request in it was not to begin.
    */
   | {
       readonly type: "runStarted";
@@ -52,6 +52,7 @@ export type Fact =
       readonly rowsMax: number;
       readonly usualUs: number;
       readonly sliceUs: number;
+      readonly startByUs: number;
     }
   | { readonly type: "runEnded"; readonly device: string }
   | {

@@ -9,7 +9,6 @@ import type { Checker, Report } from "./checker.ts";
 
 interface Waiting {
   readonly tier: number;
-  readonly startByUs: number;
   /** A batch that was split has begun and may go on past its latest start. */
   begun: boolean;
 }
@@ -22,15 +21,15 @@ export function checkUrgentFirst(report: Report): Checker {
   return {
     invariant: "I4",
     handlers: {
-      batchTaken({ device, batch, tier, startByUs }) {
+      batchTaken({ device, batch, tier }) {
         const held = devices.get(device) ?? new Map<string, Waiting>();
-        held.set(batch, { tier, startByUs, begun: false });
+        held.set(batch, { tier, begun: false });
         devices.set(device, held);
       },
       batchLeft({ device, batch }) {
         devices.get(device)?.delete(batch);
       },
-      runStarted({ device, batch, tier, requests, usualUs, sliceUs }, atUs) {
+      runStarted({ device, batch, tier, requests, usualUs, sliceUs, startByUs }, atUs) {
         if (requests > 1 && usualUs > ESTIMATE_FACTOR * sliceUs) {
           const run = `a run of ${requests} requests of tier ${tier}`;
           report(atUs, `${device} began ${run} that takes ${usualUs} us, a slice is ${sliceUs} us`);
@@ -43,8 +42,8 @@ export function checkUrgentFirst(report: Report): Checker {
           const wait = `while batch ${other} of tier ${otherTier} waited`;
           report(atUs, `${device} began batch ${batch} of tier ${tier} ${wait}`);
         }
-        if (!own.begun && atUs > own.startByUs) {
-          const lateUs = atUs - own.startByUs;
+        if (!own.begun && atUs > startByUs) {
+          const lateUs = atUs - startByUs;
           report(atUs, `${device} began batch ${batch} ${lateUs} us after its latest start`);
         }
         own.begun = true;

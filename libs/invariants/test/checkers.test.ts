@@ -143,6 +143,7 @@ const run = (batch: string, rows: number, tier: 0 | 1 | 2 = 0): Fact => ({
   rowsMax: 8,
   usualUs: 10 * rows,
   sliceUs: 50,
+  startByUs: 1_000,
 });
 const runEnded: Fact = { type: "runEnded", device: "gpu" };
 
@@ -180,12 +181,11 @@ describe("I3", () => {
 });
 
 describe("I4", () => {
-  const taken = (batch: string, tier: 0 | 1 | 2, startByUs = 1_000): Fact => ({
+  const taken = (batch: string, tier: 0 | 1 | 2): Fact => ({
     type: "batchTaken",
     device: "gpu",
     batch,
     tier,
-    startByUs,
   });
   const left = (batch: string): Fact => ({ type: "batchLeft", device: "gpu", batch });
 

@@ -90,7 +90,10 @@ export interface AssignmentFrame {
   readonly incarnation: number;
   readonly model: string;
   readonly tier: Tier;
-  /** Latest start, counted from arrival; a batch past it is refused as stale. */
+  /**
+   * Latest start of the most urgent item, counted from arrival; past it that item is refused as
+   * stale. Its mates may begin later by as much as their deadlines are later.
+   */
   readonly startWithinUs: number;
   readonly estimateUs: number;
   readonly items: readonly AssignmentItem[];

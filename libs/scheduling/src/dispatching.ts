@@ -261,8 +261,8 @@ export class Dispatching {
   #limitsFor(rowsMax: number): BatchLimits {
     let limits = this.#limits.get(rowsMax);
     if (limits === undefined) {
-      const { sliceUsMax, marginUs } = this.#options;
-      limits = { rowsMax, sliceUsMax, marginUs };
+      const { sliceUsMax, marginUs, fetchUs } = this.#options;
+      limits = { rowsMax, sliceUsMax, marginUs, fetchUs };
       this.#limits.set(rowsMax, limits);
     }
     return limits;

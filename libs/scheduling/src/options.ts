@@ -17,6 +17,8 @@ export interface SchedulerOptions {
   readonly sliceUsMax: readonly [realtime: number, standard: number, batch: number];
   /** Kept free between predicted finish and deadline. */
   readonly marginUs: number;
+  /** Kept free in a batch of several where a body is still to be fetched from its ingress. */
+  readonly fetchUs: number;
   /** A device gets its next batch this long before it is expected to be free. */
   readonly leadUs: number;
   /** Batches at one device: one runs, one waits. */
@@ -42,6 +44,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   ageAfterUs: 2_000_000,
   sliceUsMax: [1_000_000, 250_000, 50_000],
   marginUs: 1_000,
+  fetchUs: 20_000,
   leadUs: 1_000,
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,

@@ -13,7 +13,9 @@ import type { World } from "./world.ts";
 interface Batch {
   readonly name: string;
   readonly tier: Tier;
-  readonly startByUs: number;
+  /** Kept for the run and the way back, from what the most urgent item has left. */
+  readonly reservedUs: number;
+  readonly arrivedUs: number;
   /** Without an answer yet; the batch is over when there are none. */
   readonly open: Set<AssignmentItem>;
   /** Bodies that are still to come. */
@@ -54,7 +56,8 @@ export class HeldBatches {
       // A scheduler that was restarted gives its numbers again.
       name: `${scheduler}#${id}/${++this.#taken}`,
       tier,
-      startByUs: this.#world.timeline.nowUs + startWithinUs,
+      reservedUs: Math.min(...frame.items.map((item) => item.remainingUs)) - startWithinUs,
+      arrivedUs: this.#world.timeline.nowUs,
       open: new Set(items),
       missing: wanted,
       ready: false,
@@ -93,7 +96,9 @@ export class HeldBatches {
 
   #began({ spec, items }: Extract<WorkerEffect, { readonly type: "run" }>): void {
     const first = present(items[0], "an item of a run").item;
-    const { name, tier } = present(this.#byItem.get(first), "the batch of a run");
+    const batch = present(this.#byItem.get(first), "the batch of a run");
+    const { name, tier, arrivedUs, reservedUs } = batch;
+    const leastUs = Math.min(...items.map(({ item }) => item.remainingUs));
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
     this.#world.observe({
       type: "runStarted",
@@ -105,15 +110,15 @@ export class HeldBatches {
       rowsMax: this.#device.rowsMax(spec),
       usualUs: this.#device.usualUs(spec, items),
       sliceUs: SCHEDULER_DEFAULTS.sliceUsMax[tier],
+      startByUs: arrivedUs + leastUs - reservedUs,
     });
   }
 
   #noteReady(batch: Batch): void {
     if (batch.ready || batch.missing.size > 0) return;
     batch.ready = true;
-    const { name, tier, startByUs } = batch;
-    const device = this.#id;
-    this.#world.observe({ type: "batchTaken", device, batch: name, tier, startByUs });
+    const { name, tier } = batch;
+    this.#world.observe({ type: "batchTaken", device: this.#id, batch: name, tier });
   }
 }
 
