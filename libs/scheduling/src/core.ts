@@ -11,7 +11,6 @@
 import { DevicePool } from "@millrace/placement";
 import { Membership } from "@millrace/membership";
 import type { ModelLoad, Ticket, TicketFrame } from "@millrace/protocol";
-import { splitRef } from "@millrace/protocol";
 import { isShortOfRoom } from "@millrace/residency";
 import { unreachable } from "@millrace/std";
 import type { Queued } from "@millrace/batching";
@@ -381,6 +380,3 @@ export class SchedulerCore {
     }
   }
 }
-
-/** The name under which a model's owner is chosen: all versions have one owner. */
-export const ownerKey = (ref: string): string => splitRef(ref).name;

@@ -66,7 +66,10 @@ export class Dispatching {
       this.feed(next.device, nowUs);
     }
     for (const model of this.#holds) {
-      if (model.holdUntilUs <= nowUs) this.dispatch(model, nowUs);
+      if (model.holdUntilUs > nowUs) continue;
+      // It asks for no more wakes, also where every device is busy now.
+      this.#holds.delete(model);
+      this.dispatch(model, nowUs);
     }
   }
 

@@ -1,3 +1,3 @@
-export { ownerKey, SchedulerCore, type SchedulerFigures } from "./core.ts";
+export { SchedulerCore, type SchedulerFigures } from "./core.ts";
 export type { Refusal, SchedulerEffect, SchedulerEvent } from "./events.ts";
 export { SCHEDULER_DEFAULTS, type SchedulerOptions } from "./options.ts";
