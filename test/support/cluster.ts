@@ -11,7 +11,14 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
+import {
+  type Broker,
+  type Brokers,
+  inboxPrefix,
+  startBroker,
+  startBrokers,
+  type User,
+} from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
 import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
@@ -36,6 +43,8 @@ export interface ClusterOptions {
   readonly env?: Partial<Readonly<Record<Role, Readonly<Record<string, string>>>>>;
   readonly models?: readonly ClusterModel[];
   readonly logLevel?: string;
+  /** Three NATS servers, and streams on all of them. */
+  readonly ha?: boolean;
 }
 
 /** No GPU is looked for, and a run takes one core: what tests of behaviour want anywhere. */
@@ -69,17 +78,21 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const directory = await mkdtemp(join(tmpdir(), "millrace-"));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const broker = stack.use(await startBroker({ directory: join(directory, "nats") }));
+  const natsDirectory = join(directory, "nats");
+  const broker = stack.use(
+    await (options.ha === true ? startBrokers : startBroker)({ directory: natsDirectory }),
+  );
   const bus = stack.use(
     await connectBus({
-      servers: [broker.url],
+      servers: broker.url.split(","),
       name: `admin-${process.pid}`,
       seed: broker.seed("admin"),
       inboxPrefix: inboxPrefix("admin"),
       log: silent,
     }),
   );
-  const store = await openStore(bus.connection, { create: true, replicas: 1 });
+  const replicas = options.ha === true ? 3 : 1;
+  const store = await openStore(bus.connection, { create: true, replicas });
   const cluster = stack.use(await Cluster.start({ ...options, directory, broker, bus, store }));
   for (const model of options.models ?? []) await cluster.push(model);
   await cluster.ready();
@@ -90,13 +103,16 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
 
 interface Launch extends ClusterOptions {
   readonly directory: string;
-  readonly broker: Broker;
+  readonly broker: Broker | Brokers;
   readonly bus: Bus;
   readonly store: Store;
 }
 
 export class Cluster implements AsyncDisposable {
+  /** NATS: of several servers the first. */
   readonly broker: Broker;
+  /** The servers of a cluster that was started with `ha`. */
+  readonly brokers: Brokers | undefined;
   /** As `admin`. */
   readonly bus: Bus;
   readonly store: Store;
@@ -105,6 +121,7 @@ export class Cluster implements AsyncDisposable {
   /** Of the ingresses, in the order of their ids. */
   readonly ports: readonly number[];
   readonly #members: ReadonlyMap<string, Member>;
+  readonly #natsUrl: string;
   readonly #connections: Bus[] = [];
   #owned: AsyncDisposable | undefined;
 
@@ -114,7 +131,10 @@ export class Cluster implements AsyncDisposable {
     ports: readonly number[],
     members: ReadonlyMap<string, Member>,
   ) {
-    this.broker = launch.broker;
+    const { broker } = launch;
+    this.brokers = "servers" in broker ? broker : undefined;
+    this.broker = "servers" in broker ? present(broker.servers[0], "a server") : broker;
+    this.#natsUrl = broker.url;
     this.bus = launch.bus;
     this.store = launch.store;
     this.key = key;
@@ -162,7 +182,7 @@ export class Cluster implements AsyncDisposable {
     return {
       MILLRACE_URL: this.url,
       MILLRACE_API_KEY: this.key,
-      MILLRACE_NATS_URL: this.broker.url,
+      MILLRACE_NATS_URL: this.#natsUrl,
       MILLRACE_NATS_SEED_FILE: this.broker.seedFile("admin"),
     };
   }
@@ -173,7 +193,7 @@ export class Cluster implements AsyncDisposable {
    */
   async connect(user: User): Promise<Bus> {
     const bus = await connectBus({
-      servers: [this.broker.url],
+      servers: this.#natsUrl.split(","),
       name: `${user}-test-${process.pid}`,
       seed: this.broker.seed(user),
       inboxPrefix: inboxPrefix(user),

@@ -8,6 +8,16 @@ export const PAYLOAD_BYTES_MAX = 8 * 1024 * 1024;
 const FILE_STORE_BYTES_MAX = 16 * 1024 ** 3;
 const MEMORY_STORE_BYTES_MAX = 64 * 1024 ** 2;
 
+/** One server's place among several: they find each other, and share JetStream's streams. */
+export interface ClusterConfig {
+  /** Where this one takes routes of the others. */
+  readonly port: number;
+  /** `host:port` of every server's routes; its own may be among them. */
+  readonly routes: readonly string[];
+  /** What a server must know to join; letters and digits only, as it is a part of the URLs. */
+  readonly secret: string;
+}
+
 export interface ServerConfig {
   readonly publicKeys: Readonly<Record<User, string>>;
   readonly storeDirectory: string;
@@ -20,6 +30,8 @@ export interface ServerConfig {
   readonly serverName?: string;
   /** Bound of everything that JetStream stores on disk (I6). */
   readonly fileStoreBytesMax?: number;
+  /** Absent for a server alone. */
+  readonly cluster?: ClusterConfig;
 }
 
 /** A configuration file for nats-server of at least `SERVER_VERSION_MIN`. */
@@ -45,6 +57,7 @@ export function renderServerConfig(config: ServerConfig): string {
     `  max_memory_store: ${MEMORY_STORE_BYTES_MAX}`,
     "}",
     "",
+    ...(config.cluster === undefined ? [] : clusterLines(config.cluster, config.host)),
     "system_account: SYS",
     "# No no_auth_user: a connection without a key is refused.",
     "accounts {",
@@ -62,6 +75,22 @@ export function renderServerConfig(config: ServerConfig): string {
   return [...top, ...accounts, "}", ""].join("\n");
 }
 
+function clusterLines({ port, routes, secret }: ClusterConfig, host?: string): readonly string[] {
+  const urls = routes.map((route) =>
+    JSON.stringify(`nats-route://${ROUTE_USER}:${secret}@${route}`),
+  );
+  return [
+    "cluster {",
+    `  name: ${ROUTE_USER}`,
+    `  listen: ${JSON.stringify(`${host ?? "127.0.0.1"}:${port}`)}`,
+    `  authorization { user: ${ROUTE_USER}, password: ${JSON.stringify(secret)} }`,
+    `  routes: [${urls.join(", ")}]`,
+    "}",
+    "",
+  ];
+}
+
+const ROUTE_USER = "millrace";
 const APP_DISCONNECTS = '"$SYS.ACCOUNT.APP.DISCONNECT"';
 
 /** The broker's own disconnect events are the fastest sign of a lost member: milliseconds. */

@@ -3,6 +3,7 @@
  * configuration. The broker never holds a secret.
  */
 
+import { randomBytes } from "node:crypto";
 import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createUser, fromSeed } from "@nats-io/nkeys";
@@ -27,17 +28,25 @@ export async function createCredentials(directory: string): Promise<Credentials>
   const entries = await Promise.all(
     USERS.map(async (user) => {
       const seedFile = seedFileOf(directory, user);
-      await writeSeedOnce(seedFile);
+      await writeOnce(seedFile, createUser().getSeed());
       return [user, { seedFile, publicKey: await readPublicKey(seedFile) }] as const;
     }),
   );
   return Object.fromEntries(entries) as Record<User, Credential>;
 }
 
+/** What the servers of a cluster know each other by: 32 random bytes in hexadecimal. */
+export async function createRouteSecret(directory: string): Promise<string> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const path = join(directory, "routes.secret");
+  await writeOnce(path, randomBytes(32).toString("hex"));
+  return (await readFile(path, "ascii")).trim();
+}
+
 /** Written aside and linked into place: two processes that start at once agree on one whole key. */
-async function writeSeedOnce(path: string): Promise<void> {
+async function writeOnce(path: string, content: string | Uint8Array): Promise<void> {
   const aside = `${path}.${process.pid}`;
-  await writeFile(aside, createUser().getSeed(), { mode: 0o400 });
+  await writeFile(aside, content, { mode: 0o400 });
   try {
     await link(aside, path);
   } catch (error) {

@@ -1,5 +1,17 @@
-export { PAYLOAD_BYTES_MAX, renderServerConfig, type ServerConfig } from "./config.ts";
-export { createCredentials, type Credential, type Credentials, seedFileOf } from "./credentials.ts";
+export { Brokers, type BrokersOptions, startBrokers } from "./cluster.ts";
+export {
+  type ClusterConfig,
+  PAYLOAD_BYTES_MAX,
+  renderServerConfig,
+  type ServerConfig,
+} from "./config.ts";
+export {
+  createCredentials,
+  createRouteSecret,
+  type Credential,
+  type Credentials,
+  seedFileOf,
+} from "./credentials.ts";
 export { findServer, type FindOptions, ServerNotFoundError } from "./find.ts";
 export {
   type Account,

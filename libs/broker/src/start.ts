@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type ChildEvent, DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
-import { renderServerConfig } from "./config.ts";
+import { type ClusterConfig, renderServerConfig } from "./config.ts";
 import { createCredentials, type Credentials } from "./credentials.ts";
 import { findServer } from "./find.ts";
 import type { User } from "./permissions.ts";
@@ -27,6 +27,10 @@ export interface BrokerOptions {
   readonly credentialsDirectory?: string;
   /** Path of the program; found where absent. */
   readonly server?: string;
+  /** Default: one of its own for every start. Servers of a cluster keep theirs: it is who they are. */
+  readonly serverName?: string;
+  /** Its place among several; see `startBrokers`. */
+  readonly cluster?: ClusterConfig;
   /** How long a server that still runs on the folder may take to end. */
   readonly predecessorMsMax?: number;
   /** Progress for people: a server being fetched, another one being waited for. */
@@ -70,7 +74,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   );
   const host = options.host ?? HOST;
   const config = join(directory, "nats-server.conf");
-  const serverName = `millrace-${randomUUID().slice(0, 8)}`;
+  const serverName = options.serverName ?? `millrace-${randomUUID().slice(0, 8)}`;
   for (let tries = 1; ; tries++) {
     const port = options.port || (await freePort(host));
     const text = renderServerConfig({
@@ -81,6 +85,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
       host,
       port,
       ...(options.monitorPort === undefined ? {} : { monitorPort: options.monitorPort }),
+      ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
     });
     await writeFile(config, text, { mode: 0o600 });
     const url = `nats://${host}:${port}`;
@@ -207,7 +212,7 @@ function greets(url: string, serverName: string): Promise<boolean> {
 }
 
 /** A port that was free a moment ago. */
-async function freePort(host: string): Promise<number> {
+export async function freePort(host: string): Promise<number> {
   const server = createServer().listen(0, host);
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

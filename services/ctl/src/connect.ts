@@ -10,6 +10,7 @@ import type { Environment } from "./ingress.ts";
 import { type ClusterState, DATA_DIRECTORY, readState } from "./state.ts";
 
 const DEFAULT_SERVER = "nats://127.0.0.1:4222";
+const REPLICAS = 3;
 
 export interface ClusterAddress {
   readonly servers: readonly string[];
@@ -31,16 +32,29 @@ export function findCluster(
   return seedFile === undefined ? { servers } : { servers, seedFile };
 }
 
-/** @throws CommandError where the first attempt fails: a command does not wait for a cluster. */
+function readSeed(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new CommandError(
+      `the NKey seed cannot be read: ${(error as Error).message}`,
+      "name a readable file in MILLRACE_NATS_SEED_FILE, or leave it unset for the cluster of `up`",
+    );
+  }
+}
+
+/** @throws CommandError where each server failed once: a command does not wait for a cluster. */
 export async function connectCluster(address: ClusterAddress): Promise<Bus> {
   const { servers, seedFile } = address;
+  const seed = seedFile === undefined ? undefined : readSeed(seedFile);
   const attempt = new AbortController();
   let reason = "";
+  let failures = 0;
   try {
     return await connectBus({
       servers,
       name: `ctl-${process.pid}`,
-      seed: seedFile === undefined ? undefined : readFileSync(seedFile, "utf8").trim(),
+      seed,
       inboxPrefix: inboxPrefix("admin"),
       signal: attempt.signal,
       log: {
@@ -49,7 +63,8 @@ export async function connectCluster(address: ClusterAddress): Promise<Bus> {
         warn: (fields) => {
           if (attempt.signal.aborted || !("reason" in fields)) return;
           reason = String(fields.reason);
-          attempt.abort();
+          failures++;
+          if (failures >= servers.length) attempt.abort();
         },
         error: (_fields, message) => console.error(message),
       },
@@ -81,7 +96,10 @@ export interface Cluster extends AsyncDisposable {
 
 /** Also makes the buckets of the model store where they are missing: `admin` is who may. */
 export async function openCluster(): Promise<Cluster> {
-  const bus = await connectCluster(findCluster(process.env));
-  const store = await openStore(bus.connection, { create: true });
+  const found = findCluster(process.env);
+  const bus = await connectCluster(found);
+  // A cluster of three or more survives the loss of one; its streams should too.
+  const replicas = found.servers.length >= REPLICAS ? REPLICAS : 1;
+  const store = await openStore(bus.connection, { create: true, replicas });
   return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
 }

@@ -17,6 +17,7 @@ export function registerUp(program: Command): void {
     )
     .option("--servers <urls>", "use a NATS that is running: nats://host:port, with commas")
     .option("--credentials <directory>", "the folder with the seeds of its users, for --servers")
+    .option("--ha", "three NATS servers, of which one may be lost, with a store of their own")
     .option(
       "--port <port>",
       "of the ingress; the next free one if it is busy (default: 8080)",

@@ -2,35 +2,43 @@
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { seedFileOf, startBroker, type User } from "@millrace/broker";
-import { describeExit } from "@millrace/fleet";
+import { seedFileOf, startBroker, startBrokers, type User } from "@millrace/broker";
+import { type ChildEvent, describeExit } from "@millrace/fleet";
 import { CommandError, usageError } from "../failure.ts";
 import { LogFile } from "./log-file.ts";
-import { nextFreePort } from "./ports.ts";
+import { nextFreePort, nextFreePorts } from "./ports.ts";
 
 export interface Nats extends AsyncDisposable {
   /** `nats://host:port`, several with commas. */
   readonly servers: string;
   /** Seeds, a file per user. */
   readonly credentialsDirectory: string;
+  /** On how many servers a stream is kept. */
+  readonly replicas: number;
 }
 
 const HOST = "127.0.0.1";
 /** What the nats command uses by itself. */
 const PORT = 4222;
+/** What survives the loss of one of three. */
+const REPLICAS = 3;
 const USERS_NEEDED: readonly User[] = ["ingress", "scheduler", "gpu-worker", "cpu-worker", "admin"];
 
 export interface NatsOptions {
   readonly servers: string | undefined;
   readonly credentials: string | undefined;
   readonly directory: string;
+  /** Three servers in place of one; of a running NATS, that it has at least three. */
+  readonly ha: boolean;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
 }
 
 export async function openNats(options: NatsOptions): Promise<Nats> {
-  const { servers, credentials } = options;
-  if (servers !== undefined && credentials !== undefined) return existing(servers, credentials);
+  const { servers, credentials, ha } = options;
+  if (servers !== undefined && credentials !== undefined) {
+    return existing(servers, credentials, ha ? REPLICAS : 1);
+  }
   if (servers === undefined && credentials === undefined) return embedded(options);
   throw usageError(
     "--servers and --credentials belong together",
@@ -38,7 +46,11 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
   );
 }
 
-async function existing(servers: string, credentialsDirectory: string): Promise<Nats> {
+async function existing(
+  servers: string,
+  credentialsDirectory: string,
+  replicas: number,
+): Promise<Nats> {
   for (const user of USERS_NEEDED) {
     const path = seedFileOf(credentialsDirectory, user);
     await access(path).catch(() => {
@@ -48,30 +60,43 @@ async function existing(servers: string, credentialsDirectory: string): Promise<
       );
     });
   }
-  return { servers, credentialsDirectory, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const nothing = (): Promise<void> => Promise.resolve();
+  return { servers, credentialsDirectory, replicas, [Symbol.asyncDispose]: nothing };
 }
 
-async function embedded({ directory, say, signal }: NatsOptions): Promise<Nats> {
+/** Streams of one server are not those of three: each way of running has a store of its own. */
+async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Nats> {
   const credentialsDirectory = join(directory, "credentials");
   const log = new LogFile(join(directory, "logs", "nats-server.log"));
   let ending = false;
-  const broker = await startBroker({
-    directory: join(directory, "nats"),
+  const noticed = (name: string, event: ChildEvent): void => {
+    if (ending || event.type !== "failed") return;
+    say(`${name}: ${describeExit(event.exit)}, starts again in ${event.restartInMs} ms`);
+  };
+  const shared = {
     credentialsDirectory,
-    port: await nextFreePort(PORT, HOST),
     host: HOST,
     report: say,
     signal,
-    onLine: (line) => log.write(line),
-    onEvent: (event) => {
-      if (ending || event.type !== "failed") return;
-      const { exit, restartInMs } = event;
-      say(`nats-server: ${describeExit(exit)}, starts again in ${restartInMs} ms`);
-    },
-  });
+    onLine: (line: string) => log.write(line),
+  };
+  const broker = ha
+    ? await startBrokers({
+        ...shared,
+        directory: join(directory, "nats-ha"),
+        ports: await nextFreePorts(PORT, HOST, REPLICAS),
+        onEvent: noticed,
+      })
+    : await startBroker({
+        ...shared,
+        directory: join(directory, "nats"),
+        port: await nextFreePort(PORT, HOST),
+        onEvent: (event) => noticed("nats-server", event),
+      });
   return {
     servers: broker.url,
     credentialsDirectory,
+    replicas: ha ? REPLICAS : 1,
     [Symbol.asyncDispose]: async () => {
       ending = true;
       await broker.stop();

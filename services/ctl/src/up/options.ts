@@ -10,6 +10,8 @@ export interface UpOptions {
   readonly servers?: string;
   /** The folder of its users' seeds; needed with `servers`. */
   readonly credentials?: string;
+  /** Three NATS servers that survive the loss of one, and streams on all of them. */
+  readonly ha?: boolean;
   /** Of the ingress; the next free one where it is busy. Default 8080. */
   readonly port?: number;
   readonly schedulers?: number;

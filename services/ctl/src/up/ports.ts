@@ -20,6 +20,19 @@ export async function nextFreePort(
   throw new Error(`no free port from ${from} on, ${PORTS_TRIED_MAX} were tried on ${host}`);
 }
 
+/** So many different ones, each the next free after the one before. */
+export async function nextFreePorts(
+  from: number,
+  host: string,
+  count: number,
+): Promise<readonly number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) {
+    ports.push(await nextFreePort((ports.at(-1) ?? from - 1) + 1, host));
+  }
+  return ports;
+}
+
 async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer();
   try {

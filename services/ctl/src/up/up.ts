@@ -60,11 +60,11 @@ async function serve(
   // Ended in reverse: the members before the connection, and NATS last.
   await using resources = new AsyncDisposableStack();
 
-  const { servers, credentials } = options;
-  const nats = resources.use(await openNats({ servers, credentials, directory, say, signal }));
+  const { servers, credentials, ha = false } = options;
+  const nats = resources.use(await openNats({ servers, credentials, ha, directory, say, signal }));
   const log = resources.use(new LogFile(join(logDirectory, "up.log")));
   const bus = resources.use(await connectAsAdmin(nats, log, signal));
-  const store = await openStore(bus.connection, { create: true, replicas: 1 });
+  const store = await openStore(bus.connection, { create: true, replicas: nats.replicas });
 
   const keyFile = join(directory, "api-key");
   const keysFile = join(directory, "api-keys.jsonl");
