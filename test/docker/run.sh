@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs deploy/compose.yaml for real, in a project of its own: the example models are served, only
 # the ingress is published, containers are confined, and a killed worker or scheduler costs no
-# request.
+# request. Then the same with compose.ha.yaml: nor does a killed NATS server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 offline=../shared/tools/docker-offline.sh
 project="millrace-test-$$"
 export MILLRACE_PORT=$((20000 + RANDOM % 10000)) COMPOSE_ANSI=never COMPOSE_PROGRESS=plain
-compose() { docker compose -p "$project" -f deploy/compose.yaml "$@"; }
+files=(-f deploy/compose.yaml)
+compose() { docker compose -p "$project" "${files[@]}" "$@"; }
 skip() { echo "skipped: $1"; exit 0; }
 fail() { echo "FAILED: $1"; compose ps -a; compose logs --tail 30; exit 1; }
 
@@ -27,18 +28,22 @@ if ! docker image inspect nats:2.14.5-alpine >/dev/null 2>&1 &&
 fi
 
 trap 'compose down -v --timeout 5 >/dev/null 2>&1 || true' EXIT
-echo "building and starting on port $MILLRACE_PORT"
-compose up -d --build --quiet-pull >/dev/null 2>&1 || fail "compose up"
-
 url="http://127.0.0.1:$MILLRACE_PORT"
-for _ in $(seq 120); do
-  state=$(compose ps -a examples --format '{{.State}} {{.ExitCode}}')
-  [ "$state" = "exited 0" ] && break
-  sleep 1
-done
-[ "$state" = "exited 0" ] || fail "the example models were not served: $state"
-key=$(compose run --rm --entrypoint cat ctl /run/millrace/admin/api-key 2>/dev/null)
+# Starts the cluster and waits until its examples are served; sets the key.
+start() {
+  local state
+  compose up -d --build --quiet-pull >/dev/null 2>&1 || fail "compose up"
+  for _ in $(seq 120); do
+    state=$(compose ps -a examples --format '{{.State}} {{.ExitCode}}')
+    [ "$state" = "exited 0" ] && break
+    sleep 1
+  done
+  [ "$state" = "exited 0" ] || fail "the example models were not served: $state"
+  key=$(compose run --rm --entrypoint cat ctl /run/millrace/admin/api-key 2>/dev/null)
+}
 
+echo "building and starting on port $MILLRACE_PORT"
+start
 # ask: the status of a prediction with a deadline of five seconds
 ids='{"name":"ids","datatype":"INT64","shape":[1,3],"data":[301,19,599]}'
 body="{\"inputs\":[$ids],\"parameters\":{\"timeout\":5000000}}"
@@ -72,16 +77,27 @@ is_back() {
   local state='{{.RestartCount}} {{.State.Health.Status}}'
   [ "$(docker inspect "$(compose ps -aq "$1")" --format "$state")" = "1 healthy" ]
 }
-for service in gpu-worker scheduler-1 cpu-worker scheduler-2; do
-  crash "$service"
-  for _ in $(seq 20); do
-    status=$(ask)
-    [ "$status" = 200 ] || fail "a request got $status after $service was killed"
+# Each is killed, 20 requests are asked meanwhile, and it returns.
+survive() {
+  local service status
+  for service in "$@"; do
+    crash "$service"
+    for _ in $(seq 20); do
+      status=$(ask)
+      [ "$status" = 200 ] || fail "a request got $status after $service was killed"
+    done
+    for _ in $(seq 60); do
+      is_back "$service" && break
+      sleep 1
+    done
+    is_back "$service" || fail "$service did not return"
+    echo "$service killed: 20 of 20 requests answered, and it is back"
   done
-  for _ in $(seq 60); do
-    is_back "$service" && break
-    sleep 1
-  done
-  is_back "$service" || fail "$service did not return"
-  echo "$service killed: 20 of 20 requests answered, and it is back"
-done
+}
+survive gpu-worker scheduler-1 cpu-worker scheduler-2
+
+compose down -v --timeout 5 >/dev/null 2>&1
+files+=(-f deploy/compose.ha.yaml)
+echo "the same with three NATS servers"
+start
+survive nats nats-2 nats-3
