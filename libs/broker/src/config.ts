@@ -85,6 +85,8 @@ function clusterLines({ port, routes, secret }: ClusterConfig, host?: string): r
     `  listen: ${JSON.stringify(`${host ?? "127.0.0.1"}:${port}`)}`,
     `  authorization { user: ${ROUTE_USER}, password: ${JSON.stringify(secret)} }`,
     `  routes: [${urls.join(", ")}]`,
+    "  # Clients are told every server; gossip would lead them past a proxy in front of it.",
+    "  no_advertise: true",
     "}",
     "",
   ];

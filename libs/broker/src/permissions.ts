@@ -6,12 +6,22 @@
 
 import {
   BLOB_BUCKET,
+  CHAOS_COMMAND,
+  CHAOS_JOURNAL,
   DISCONNECTS,
+  FORECAST_BUCKET,
+  INGRESS_HEARTBEATS,
+  LEASE_BUCKET,
+  LEDGER_STREAM,
+  LOAD_HOUR_STREAM,
+  LOAD_MINUTE_STREAM,
   REGISTRY_BUCKET,
   SCHEDULER_HEARTBEATS,
   subjects,
   WORKER_HEARTBEATS,
 } from "@millrace/protocol";
+import { MANAGE_JOBS, RUN_JOBS } from "./job-rights.ts";
+import { manageStream, pullStream, readStream } from "./rights.ts";
 
 /** Millrace's own traffic, and the broker's reports on itself. */
 export const ACCOUNTS = ["APP", "SYS"] as const;
@@ -22,9 +32,11 @@ export const USERS = [
   "scheduler",
   "gpu-worker",
   "cpu-worker",
+  "forecaster",
   "admin",
   "inspector",
   "sysmon",
+  "chaos",
 ] as const;
 export type User = (typeof USERS)[number];
 
@@ -42,28 +54,8 @@ export interface Grant {
 export const inboxPrefix = (user: User): string => `_INBOX_${user}`;
 
 const REGISTRY = `KV_${REGISTRY_BUCKET}`;
+const HISTORY = [LOAD_MINUTE_STREAM, LOAD_HOUR_STREAM, LEDGER_STREAM];
 const BLOBS = `OBJ_${BLOB_BUCKET}`;
-
-/** Reading a stream: single messages, and ordered consumers for watches and objects. */
-const readStream = (stream: string): readonly string[] => [
-  `$JS.API.STREAM.INFO.${stream}`,
-  `$JS.API.STREAM.MSG.GET.${stream}`,
-  `$JS.API.CONSUMER.CREATE.${stream}.>`,
-  `$JS.API.CONSUMER.INFO.${stream}.*`,
-  `$JS.API.CONSUMER.DELETE.${stream}.*`,
-  // Flow control of ordered consumers is answered by a publish of the client's.
-  `$JS.FC.${stream}.>`,
-];
-
-/** Creating, changing and removing a stream and what is in it, on top of reading. */
-const manageStream = (stream: string): readonly string[] => [
-  ...readStream(stream),
-  `$JS.API.STREAM.CREATE.${stream}`,
-  `$JS.API.STREAM.UPDATE.${stream}`,
-  `$JS.API.STREAM.DELETE.${stream}`,
-  `$JS.API.STREAM.PURGE.${stream}`,
-  `$JS.API.STREAM.MSG.DELETE.${stream}`,
-];
 
 /** Limits and usage of the account; the nats command asks for it before it uses JetStream. */
 const JETSTREAM_INFO = "$JS.API.INFO";
@@ -90,6 +82,7 @@ const worker = (user: "gpu-worker" | "cpu-worker", why: string): Grant => ({
     SCHEDULER_HEARTBEATS,
     DISCONNECTS,
     MICRO_REQUESTS,
+    subjects.chaosHook(user, "*"),
   ],
   allowResponses: MICRO_REPLIES,
   why,
@@ -102,8 +95,11 @@ export const PERMISSIONS: readonly Grant[] = [
     publish: [
       subjects.ticket("*"),
       subjects.tensor("*"),
+      INGRESS_HEARTBEATS,
       subjects.event("*"),
+      subjects.loadMinute("*"),
       ...readStream(REGISTRY),
+      ...RUN_JOBS,
     ],
     subscribe: [
       `${inboxPrefix("ingress")}.>`,
@@ -113,9 +109,10 @@ export const PERMISSIONS: readonly Grant[] = [
       WORKER_HEARTBEATS,
       DISCONNECTS,
       MICRO_REQUESTS,
+      subjects.chaosHook("ingress", "*"),
     ],
     allowResponses: MICRO_REPLIES,
-    why: "sends tickets and large tensors, takes the answers, and knows the models' signatures",
+    why: "sends tickets and large tensors, takes the answers, knows the signatures; runs durable jobs",
   },
   {
     user: "scheduler",
@@ -134,14 +131,39 @@ export const PERMISSIONS: readonly Grant[] = [
       subjects.done("*"),
       SCHEDULER_HEARTBEATS,
       WORKER_HEARTBEATS,
+      INGRESS_HEARTBEATS,
       DISCONNECTS,
       MICRO_REQUESTS,
+      subjects.chaosHook("scheduler", "*"),
     ],
     allowResponses: MICRO_REPLIES,
     why: "takes tickets, assigns batches and loads, refuses what cannot be served in time",
   },
   worker("gpu-worker", "runs batches, fetches large tensors, answers; reads models, writes none"),
   worker("cpu-worker", "the same on CPU cores"),
+  {
+    user: "forecaster",
+    account: "APP",
+    publish: [
+      subjects.event("*"),
+      subjects.loadHour("*"),
+      subjects.ledger("*"),
+      subjects.fleet("*"),
+      `$KV.${FORECAST_BUCKET}.>`,
+      `$KV.${LEASE_BUCKET}.forecaster`,
+      ...[...HISTORY, `KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(pullStream),
+      ...readStream(REGISTRY),
+    ],
+    subscribe: [
+      `${inboxPrefix("forecaster")}.>`,
+      SCHEDULER_HEARTBEATS,
+      WORKER_HEARTBEATS,
+      DISCONNECTS,
+      MICRO_REQUESTS,
+    ],
+    allowResponses: MICRO_REPLIES,
+    why: "reads the load, writes forecasts, plans and the ledger, says how many workers there be",
+  },
   {
     user: "admin",
     account: "APP",
@@ -151,11 +173,27 @@ export const PERMISSIONS: readonly Grant[] = [
       "$JS.API.STREAM.NAMES",
       ...manageStream(REGISTRY),
       ...manageStream(BLOBS),
+      ...HISTORY.flatMap((stream) => [...manageStream(stream), ...pullStream(stream)]),
+      ...manageStream(`KV_${FORECAST_BUCKET}`),
+      ...manageStream(`KV_${LEASE_BUCKET}`),
+      subjects.loadMinute("*"),
       `$KV.${REGISTRY_BUCKET}.>`,
       `$O.${BLOB_BUCKET}.>`,
+      ...MANAGE_JOBS,
+      CHAOS_COMMAND,
       MICRO_REQUESTS,
     ],
-    subscribe: [`${inboxPrefix("admin")}.>`, "mr.hb.>", subjects.event(">"), DISCONNECTS],
+    subscribe: [
+      `${inboxPrefix("admin")}.>`,
+      "mr.hb.>",
+      subjects.event(">"),
+      subjects.fleet("*"),
+      DISCONNECTS,
+      CHAOS_JOURNAL,
+      // `millrace up` is the supervisor of what it starts.
+      subjects.chaosHook("supervisor", "*"),
+    ],
+    allowResponses: MICRO_REPLIES,
     why: "the millrace command: the only writer of models; sees the cluster's state, no payloads",
   },
   {
@@ -177,6 +215,7 @@ export const PERMISSIONS: readonly Grant[] = [
       "mr.hb.>",
       subjects.event(">"),
       DISCONNECTS,
+      CHAOS_JOURNAL,
       "$JS.EVENT.ADVISORY.>",
     ],
     why: "people with the nats command: state and events, no payloads, no changes",
@@ -198,6 +237,31 @@ export const PERMISSIONS: readonly Grant[] = [
       "$SYS.ACCOUNT.*.DISCONNECT",
     ],
     why: "monitoring of the broker itself: reports only, none of its commands",
+  },
+  {
+    user: "chaos",
+    account: "APP",
+    publish: [
+      subjects.chaosHook("*", "*"),
+      CHAOS_JOURNAL,
+      // An order may hit the broker: its answer comes over another connection than the order.
+      `${inboxPrefix("admin")}.>`,
+      `$JS.API.STREAM.INFO.${BLOBS}`,
+      `$JS.API.STREAM.MSG.GET.${BLOBS}`,
+      `$JS.API.STREAM.PURGE.${BLOBS}`,
+      `$O.${BLOB_BUCKET}.M.>`,
+      `$O.${BLOB_BUCKET}.C.>`,
+    ],
+    subscribe: [
+      `${inboxPrefix("chaos")}.>`,
+      CHAOS_COMMAND,
+      SCHEDULER_HEARTBEATS,
+      WORKER_HEARTBEATS,
+      DISCONNECTS,
+      MICRO_REQUESTS,
+    ],
+    allowResponses: MICRO_REPLIES,
+    why: "faults on purpose: asks the members' hooks, damages stored models and mends them",
   },
 ];
 

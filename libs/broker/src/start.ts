@@ -27,7 +27,9 @@ export interface BrokerOptions {
   readonly credentialsDirectory?: string;
   /** Path of the program; found where absent. */
   readonly server?: string;
-  /** Default: one of its own for every start. Servers of a cluster keep theirs: it is who they are. */
+  /**
+   * Default: one of its own for every start. Servers of a cluster keep theirs: it is who they are.
+   */
   readonly serverName?: string;
   /** Its place among several; see `startBrokers`. */
   readonly cluster?: ClusterConfig;
@@ -112,6 +114,8 @@ interface Launch extends BrokerOptions {
 
 export class Broker implements AsyncDisposable {
   readonly url: string;
+  readonly configFile: string;
+  readonly storeDirectory: string;
   readonly #serverName: string;
   readonly #credentials: Credentials;
   readonly #supervised: Supervised;
@@ -119,6 +123,8 @@ export class Broker implements AsyncDisposable {
 
   constructor(options: Launch) {
     this.url = options.url;
+    this.configFile = options.config;
+    this.storeDirectory = join(resolve(options.directory), "jetstream");
     this.#serverName = options.serverName;
     this.#credentials = options.credentials;
     this.#supervised = supervise({

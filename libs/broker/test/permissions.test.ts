@@ -21,8 +21,10 @@ const WORKERS: Granted = ["gpu-worker", "cpu-worker"];
 const SERVICES: Granted = ["ingress", "scheduler", ...WORKERS];
 const APP: Granted = [...SERVICES, "admin", "inspector"];
 const PEOPLE: Granted = ["admin", "inspector"];
-const REGISTRY_READERS: Granted = ["ingress", "scheduler", ...PEOPLE];
+const REGISTRY_READERS: Granted = ["ingress", "scheduler", "forecaster", ...PEOPLE];
 const BLOB_READERS: Granted = [...WORKERS, "admin"];
+const CHAOS: Granted = ["chaos"];
+const FORECASTER: Granted = ["forecaster"];
 const NOBODY: Granted = [];
 
 /** Written by hand and not from the table: what each user may do, and so what nobody else may. */
@@ -45,21 +47,61 @@ const EXPECTED: readonly {
   {
     subject: "mr.hb.worker.gpu-worker-1",
     publish: WORKERS,
-    subscribe: ["ingress", "scheduler", ...PEOPLE],
+    subscribe: ["ingress", "scheduler", "forecaster", ...PEOPLE, ...CHAOS],
   },
-  { subject: "mr.hb.scheduler.scheduler-1", publish: ["scheduler"], subscribe: APP },
+  {
+    subject: "mr.hb.scheduler.scheduler-1",
+    publish: ["scheduler"],
+    subscribe: [...APP, "forecaster", ...CHAOS],
+  },
   { subject: "mr.hb.>", publish: NOBODY, subscribe: PEOPLE },
-  { subject: "mr.hb.ingress.ingress-1", publish: NOBODY, subscribe: PEOPLE },
-  { subject: "mr.evt.model-loaded", publish: SERVICES, subscribe: PEOPLE },
-  { subject: "mr.sys.disconnect", publish: NOBODY, subscribe: APP },
+  {
+    subject: "mr.hb.ingress.ingress-1",
+    publish: ["ingress"],
+    subscribe: ["scheduler", ...PEOPLE],
+  },
+  {
+    subject: "mr.evt.model-loaded",
+    publish: [...SERVICES, "forecaster"],
+    subscribe: PEOPLE,
+  },
+  { subject: "mr.hb.forecaster.a", publish: NOBODY, subscribe: PEOPLE },
+  { subject: "mr.load.minute.digits", publish: ["ingress", "admin"], subscribe: NOBODY },
+  { subject: "mr.load.hour.digits", publish: FORECASTER, subscribe: NOBODY },
+  { subject: "mr.ledger.gpu-zone-spot", publish: FORECASTER, subscribe: NOBODY },
+  { subject: "mr.fleet.up", publish: FORECASTER, subscribe: ["admin"] },
+  { subject: "$KV.mr_forecast.plan", publish: FORECASTER, subscribe: NOBODY },
+  { subject: "$KV.mr_leases.forecaster", publish: FORECASTER, subscribe: NOBODY },
+  { subject: "$KV.mr_leases.other", publish: NOBODY, subscribe: NOBODY },
+  {
+    subject: "$JS.API.CONSUMER.MSG.NEXT.mr_load_minute.name",
+    publish: ["forecaster", "admin"],
+    subscribe: NOBODY,
+  },
+  { subject: "$JS.API.STREAM.PURGE.mr_load_minute", publish: ["admin"], subscribe: NOBODY },
+  { subject: "$JS.API.STREAM.DELETE.mr_ledger", publish: ["admin"], subscribe: NOBODY },
+  {
+    subject: "mr.sys.disconnect",
+    publish: NOBODY,
+    subscribe: [...APP, "forecaster", ...CHAOS],
+  },
+  { subject: "mr.chaos.command", publish: ["admin"], subscribe: CHAOS },
+  { subject: "mr.chaos.journal", publish: CHAOS, subscribe: PEOPLE },
+  { subject: "mr.chaos.hook.scheduler.a", publish: CHAOS, subscribe: ["scheduler"] },
+  { subject: "mr.chaos.hook.cpu-worker.a", publish: CHAOS, subscribe: ["cpu-worker"] },
+  { subject: "mr.chaos.hook.supervisor.a", publish: CHAOS, subscribe: ["admin"] },
   { subject: "mr.unknown", publish: NOBODY, subscribe: NOBODY },
   { subject: "mr.ticket.scheduler-1.more", publish: NOBODY, subscribe: NOBODY },
   { subject: "mr.>", publish: NOBODY, subscribe: NOBODY },
   { subject: ">", publish: NOBODY, subscribe: NOBODY },
   { subject: "*.answer.*", publish: NOBODY, subscribe: NOBODY },
 
-  { subject: "$SRV.PING", publish: PEOPLE, subscribe: SERVICES },
-  { subject: "$SRV.STATS.gpu-worker.id", publish: PEOPLE, subscribe: SERVICES },
+  { subject: "$SRV.PING", publish: PEOPLE, subscribe: [...SERVICES, "forecaster", ...CHAOS] },
+  {
+    subject: "$SRV.STATS.gpu-worker.id",
+    publish: PEOPLE,
+    subscribe: [...SERVICES, "forecaster", ...CHAOS],
+  },
 
   { subject: "$JS.API.INFO", publish: PEOPLE, subscribe: NOBODY },
   { subject: "$JS.API.STREAM.LIST", publish: PEOPLE, subscribe: NOBODY },
@@ -83,19 +125,50 @@ const EXPECTED: readonly {
   { subject: "$KV.mr_models.digits", publish: ["admin"], subscribe: NOBODY },
   {
     subject: "$JS.API.STREAM.INFO.OBJ_mr_blobs",
-    publish: [...BLOB_READERS, "inspector"],
+    publish: [...BLOB_READERS, "inspector", ...CHAOS],
     subscribe: NOBODY,
   },
-  { subject: "$JS.API.STREAM.MSG.GET.OBJ_mr_blobs", publish: BLOB_READERS, subscribe: NOBODY },
+  {
+    subject: "$JS.API.STREAM.MSG.GET.OBJ_mr_blobs",
+    publish: [...BLOB_READERS, ...CHAOS],
+    subscribe: NOBODY,
+  },
   {
     subject: "$JS.API.CONSUMER.CREATE.OBJ_mr_blobs.name.$O.mr_blobs.C.nuid",
     publish: BLOB_READERS,
     subscribe: NOBODY,
   },
   { subject: "$JS.API.STREAM.CREATE.OBJ_mr_blobs", publish: ["admin"], subscribe: NOBODY },
-  { subject: "$JS.API.STREAM.PURGE.OBJ_mr_blobs", publish: ["admin"], subscribe: NOBODY },
-  { subject: "$O.mr_blobs.C.nuid", publish: ["admin"], subscribe: NOBODY },
-  { subject: "$O.mr_blobs.M.digest", publish: ["admin"], subscribe: NOBODY },
+  { subject: "$JS.API.STREAM.DELETE.OBJ_mr_blobs", publish: ["admin"], subscribe: NOBODY },
+  // Models are damaged on purpose, and mended.
+  {
+    subject: "$JS.API.STREAM.PURGE.OBJ_mr_blobs",
+    publish: ["admin", ...CHAOS],
+    subscribe: NOBODY,
+  },
+  { subject: "$O.mr_blobs.C.nuid", publish: ["admin", ...CHAOS], subscribe: NOBODY },
+  { subject: "$O.mr_blobs.M.digest", publish: ["admin", ...CHAOS], subscribe: NOBODY },
+  { subject: "mr.job.acme.digits", publish: ["ingress", "admin"], subscribe: NOBODY },
+  { subject: "mr.job.>", publish: NOBODY, subscribe: NOBODY },
+  { subject: "mr.result.acme.j1.1-0", publish: ["ingress"], subscribe: NOBODY },
+  { subject: "mr.dead.acme.j1.1-0", publish: ["ingress"], subscribe: NOBODY },
+  { subject: "mr.hook.acme.j1", publish: ["ingress"], subscribe: NOBODY },
+  { subject: "$KV.mr_job_state.acme.j1", publish: ["ingress", "admin"], subscribe: NOBODY },
+  {
+    subject: "$JS.API.CONSUMER.MSG.NEXT.mr_jobs.runner",
+    publish: ["ingress"],
+    subscribe: NOBODY,
+  },
+  { subject: "$JS.API.CONSUMER.CREATE.mr_jobs.tap", publish: NOBODY, subscribe: NOBODY },
+  { subject: "$JS.API.STREAM.MSG.GET.mr_jobs", publish: NOBODY, subscribe: NOBODY },
+  { subject: "$JS.API.STREAM.MSG.GET.mr_dead", publish: ["admin"], subscribe: NOBODY },
+  {
+    subject: "$JS.API.STREAM.MSG.GET.mr_job_results",
+    publish: ["ingress", "admin"],
+    subscribe: NOBODY,
+  },
+  { subject: "$JS.API.STREAM.CREATE.mr_jobs", publish: ["admin"], subscribe: NOBODY },
+  { subject: "$JS.API.STREAM.DELETE.mr_jobs", publish: NOBODY, subscribe: NOBODY },
   // A stream that captured other subjects would be a wiretap.
   { subject: "$JS.API.STREAM.CREATE.TAP", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.STREAM.INFO.TAP", publish: ["inspector"], subscribe: NOBODY },
@@ -121,7 +194,8 @@ const EXPECTED: readonly {
   { subject: "_INBOX.>", publish: NOBODY, subscribe: NOBODY },
   ...USERS.map((user) => ({
     subject: `${inboxPrefix(user)}.abc.1`,
-    publish: NOBODY,
+    // An order that hits the broker is answered over another connection than it came on.
+    publish: user === "admin" ? CHAOS : NOBODY,
     subscribe: [user],
   })),
 ];

@@ -65,6 +65,7 @@ export const decodeTickets = (bytes: Uint8Array): Result<TicketFrame, Fault> =>
         attempt,
         tier,
         hedge: (flags & FLAGS.hedge) !== 0,
+        alone: (flags & FLAGS.alone) !== 0,
         remote: (flags & FLAGS.remote) !== 0,
         rows: reader.u32(),
         length: reader.u32(),

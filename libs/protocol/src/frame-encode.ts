@@ -39,7 +39,11 @@ export function encodeTickets(frame: TicketFrame): Uint8Array {
     writer.u32(ticket.seq);
     writer.u8(ticket.attempt);
     writer.u8(ticket.tier);
-    writer.u8((ticket.remote ? FLAGS.remote : 0) | (ticket.hedge ? FLAGS.hedge : 0));
+    writer.u8(
+      (ticket.remote ? FLAGS.remote : 0) |
+        (ticket.hedge ? FLAGS.hedge : 0) |
+        (ticket.alone ? FLAGS.alone : 0),
+    );
     writer.u8(0);
     writer.u32(ticket.rows);
     writer.u32(ticket.length);

@@ -30,7 +30,7 @@ export type FrameKind = (typeof FRAME_KINDS)[number];
 export const TRACE_BYTES = 16;
 
 /** Bits of the flags of tickets, items and answers. */
-export const FLAGS = { remote: 1, hedge: 2, parted: 4 } as const;
+export const FLAGS = { remote: 1, hedge: 2, parted: 4, alone: 8 } as const;
 
 /** A request on its way to a scheduler. */
 export interface Ticket {
@@ -40,6 +40,8 @@ export interface Ticket {
   readonly tier: Tier;
   /** A second try of a request that may still be answered: it must go to another device. */
   readonly hedge: boolean;
+  /** A worker was lost with it: it runs by itself, on a device that holds nothing else. */
+  readonly alone: boolean;
   /** The body stayed at the ingress; the worker fetches it. */
   readonly remote: boolean;
   readonly rows: number;

@@ -10,8 +10,14 @@ export const DEVICE_CLASSES = ["cuda", "webgpu", "emulated", "cpu"] as const;
 export type DeviceClass = (typeof DEVICE_CLASSES)[number];
 export const isAccelerator = (device: DeviceClass): boolean => device !== "cpu";
 
+/** How a machine is paid for: a spot machine is cheaper, and is taken away after a notice. */
+export const LIFECYCLES = ["on-demand", "spot"] as const;
+export type Lifecycle = (typeof LIFECYCLES)[number];
+
 export const residentSchema = v.object({
   ref: v.string(),
+  /** Of the file that it was loaded from: a ref can come back with other bytes (I8). */
+  digest: v.optional(v.string()),
   state: v.picklist(["loading", "ready", "unloading", "failed"]),
   /** Measured once loaded, estimated before; of one that failed for want of room, its need. */
   bytes: whole,
@@ -37,6 +43,10 @@ export const workerHeartbeatSchema = v.object({
   v: v.literal(1),
   id,
   role: v.picklist(["gpu-worker", "cpu-worker"]),
+  /** What the price book calls the machine, where it stands, and how it is paid for. */
+  kind: v.optional(id),
+  zone: v.optional(id),
+  lifecycle: v.optional(v.picklist(LIFECYCLES)),
   /** Drawn at process start: tells a restarted worker from the one before. */
   incarnation: whole,
   /** Rises by one per heartbeat. */
@@ -55,6 +65,15 @@ export const workerHeartbeatSchema = v.object({
   models: v.optional(v.array(residentSchema)),
 });
 export type WorkerHeartbeat = v.InferOutput<typeof workerHeartbeatSchema>;
+
+/** An ingress that was told its zone says so once a second: devices there are preferred. */
+export const ingressHeartbeatSchema = v.object({
+  v: v.literal(1),
+  /** Its address on the bus, as its tickets have it. */
+  id,
+  zone: id,
+});
+export type IngressHeartbeat = v.InferOutput<typeof ingressHeartbeatSchema>;
 
 /** One model's state at the scheduler that owns it. */
 export const modelLoadSchema = v.object({

@@ -4,6 +4,7 @@ export { hash32, mix32, rendezvousOwner } from "./hash.ts";
 export { Heap } from "./heap.ts";
 export type { Log } from "./log.ts";
 export { isName, NAME_RULE } from "./names.ts";
+export { NumberMap } from "./number-map.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { type Fail, fail, type Ok, ok, type Result } from "./result.ts";
 export { Ring } from "./ring.ts";

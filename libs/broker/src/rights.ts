@@ -1,0 +1,28 @@
+/** What using a stream takes, as subjects of JetStream's interface. */
+
+/** Reading a stream: single messages, and ordered consumers for watches and objects. */
+export const readStream = (stream: string): readonly string[] => [
+  `$JS.API.STREAM.INFO.${stream}`,
+  `$JS.API.STREAM.MSG.GET.${stream}`,
+  `$JS.API.CONSUMER.CREATE.${stream}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.*`,
+  `$JS.API.CONSUMER.DELETE.${stream}.*`,
+  // Flow control of ordered consumers is answered by a publish of the client's.
+  `$JS.FC.${stream}.>`,
+];
+
+/** Creating, changing and removing a stream and what is in it, on top of reading. */
+export const manageStream = (stream: string): readonly string[] => [
+  ...readStream(stream),
+  `$JS.API.STREAM.CREATE.${stream}`,
+  `$JS.API.STREAM.UPDATE.${stream}`,
+  `$JS.API.STREAM.DELETE.${stream}`,
+  `$JS.API.STREAM.PURGE.${stream}`,
+  `$JS.API.STREAM.MSG.DELETE.${stream}`,
+];
+
+/** Reading a stream by pulling from an ordered consumer, on top of reading. */
+export const pullStream = (stream: string): readonly string[] => [
+  ...readStream(stream),
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
+];
