@@ -6,13 +6,14 @@
  *   own attempt and is acted on when no other is open.
  * - Errors that another device may not repeat are retried inside the deadline, from a budget:
  *   retries and hedges are at most a tenth of the requests, so that they cannot become the load.
+ * - A request with which a worker was lost runs by itself from then on, and after a second one it
+ *   is not tried again: an input that kills workers costs two of them, and none of its mates.
  * - Tickets at a scheduler that was lost, or sent before the broker's connection broke, are sent
  *   again outside the budget: what they asked for is mostly not done, and at most once more.
  * - No scheduler, or no connection: a request waits for one until its deadline.
  */
 
 import {
-  type Answer,
   type ErrorCode,
   ERRORS,
   type Fault,
@@ -23,39 +24,31 @@ import { type Random, unreachable } from "@millrace/std";
 import { Bucket } from "./bucket.ts";
 import { Clients } from "./clients.ts";
 import { Devices } from "./devices.ts";
-import type { IngressEffect, IngressEvent, Request } from "./events.ts";
+import type { IngressCounters, IngressEffect, IngressEvent, Request } from "./events.ts";
+import { deadlineFault, faultOf } from "./faults.ts";
 import { freshLoad, learn, Models } from "./models.ts";
 import { INGRESS_DEFAULTS, type IngressOptions } from "./options.ts";
 import { predictMiss } from "./prediction.ts";
+import { noteLost, quarantineFault } from "./quarantine.ts";
 import { Schedulers } from "./schedulers.ts";
 import { type Lane, type Open, Table } from "./table.ts";
+import { FromZero } from "./zero.ts";
 
 const RETRY_AFTER_US = 1_000_000;
-const MESSAGE_BYTES_MAX = 2_000;
 const BATCH = 2;
 const NO_LANES: readonly Lane[] = [];
-const utf8 = new TextDecoder();
+const NO_ATTEMPTS: readonly number[] = [];
 
 /** Why a ticket is sent; only a `resend` is no try of the request's own. */
 type Cause = "first" | "retry" | "hedge" | "resend";
 
 type Answered = Extract<IngressEvent, { readonly type: "answered" }>;
 
-export interface IngressCounters {
-  readonly retries: number;
-  readonly hedges: number;
-  /** Tickets sent again because their scheduler or the connection was lost. */
-  readonly resends: number;
-  /** Retries and hedges that the budget did not allow. */
-  readonly overBudget: number;
-  /** Answers to requests or attempts that were no longer open. */
-  readonly lateAnswers: number;
-}
-
 export class IngressCore {
   readonly #options: IngressOptions;
   readonly #random: Random;
   readonly #table = new Table();
+  readonly #fromZero = new FromZero();
   readonly #models = new Models();
   readonly #clients: Clients;
   readonly #devices: Devices;
@@ -148,7 +141,7 @@ export class IngressCore {
     // Deadlines first: no ticket is sent for a request that is past its own.
     for (let open = this.#table.due(nowUs); open !== undefined; open = this.#table.due(nowUs)) {
       if (nowUs >= open.request.deadlineUs) {
-        this.#refuse(open, this.#deadlineFault(open), effects);
+        this.#refuse(open, deadlineFault(open, this.#schedulers.connected), effects);
         continue;
       }
       if (nowUs >= open.retryAtUs) this.#send(open, "retry", nowUs, effects);
@@ -176,6 +169,7 @@ export class IngressCore {
       attempt: 0,
       tries: 0,
       lanes: NO_LANES,
+      lost: NO_ATTEMPTS,
       retryAtUs: Infinity,
       hedgeAtUs: Infinity,
       hedged: false,
@@ -184,6 +178,7 @@ export class IngressCore {
     };
     this.#send(open, "first", nowUs, effects);
     this.#table.add(open);
+    if (!this.#devices.has(open.model.ref, nowUs)) this.#fromZero.called(open);
   }
 
   /** I6: why the request is not taken, when that is already known. */
@@ -222,6 +217,7 @@ export class IngressCore {
       seq: open.seq,
       attempt: open.attempt,
       hedge,
+      alone: open.lost.length > 0,
       remainingUs: open.request.deadlineUs - nowUs,
       request: open.request,
     });
@@ -252,6 +248,8 @@ export class IngressCore {
   #hedge(open: Open, nowUs: number, effects: IngressEffect[]): void {
     open.hedgeAtUs = Infinity;
     open.hedged = true;
+    // What may have cost a worker is given to one at a time.
+    if (open.lost.length > 0) return;
     if (open.lanes.length !== 1 || open.tries >= this.#options.attemptsMax) return;
     if (this.#devices.count(open.model.ref, nowUs) < 2) return;
     const owner = this.#schedulers.owner(open.model.name);
@@ -278,9 +276,11 @@ export class IngressCore {
       this.#counters.lateAnswers++;
       return;
     }
+    if (answer.error === "WORKER_LOST") noteLost(open, answer.attempt);
     if (answer.error === undefined) {
       if (lane !== undefined) learn(open.model, nowUs - lane.sentUs);
       open.lanes = open.lanes.filter((other) => other !== lane);
+      this.#fromZero.answered(open, nowUs, effects);
       this.#close(open, effects);
       const totalUs = nowUs - open.arrivedUs;
       const served = { answer, from, device, attempts: open.tries, totalUs };
@@ -291,17 +291,26 @@ export class IngressCore {
       open.lanes = open.lanes.filter((other) => other !== lane);
       if (answer.error === "DRAINING") this.#schedulers.drains(from, nowUs);
       const reason = faultOf(answer.error, answer);
-      if (open.lanes.length === 0) this.#fail(open, lane, reason, nowUs, effects);
+      if (open.lanes.length === 0) this.#fail(open, lane, reason, from, nowUs, effects);
     }
   }
 
   /** The last open attempt failed: another try, or the end. */
-  #fail(open: Open, lane: Lane, reason: Fault, nowUs: number, effects: IngressEffect[]): void {
+  #fail(
+    open: Open,
+    lane: Lane,
+    reason: Fault,
+    from: string,
+    nowUs: number,
+    effects: IngressEffect[],
+  ): void {
     const { code } = reason;
     const { retry } = ERRORS[code];
+    const isQuarantined = open.lost.length >= this.#options.workersLostMax;
+    if (isQuarantined) return this.#refuse(open, quarantineFault(open), effects);
     // That there is no place for a hedge says nothing of the request, whose other attempt is gone.
     const retryable = retry === "elsewhere" || (lane.hedge && retry === "later");
-    const atUs = nowUs + (retryable ? this.#retryDelayUs(open, lane, code) : 0);
+    const atUs = nowUs + (retryable ? this.#retryDelayUs(open, lane, code, from) : 0);
     if (
       retryable &&
       open.tries < this.#options.attemptsMax &&
@@ -318,13 +327,15 @@ export class IngressCore {
   }
 
   /**
-   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model.
-   * Who lost two devices in a row waits, not to be batched again with the one that is the cause.
+   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model. A
+   * worker that says itself that it is lost may be known as such to its scheduler a little later.
+   * Who lost two in a row waits: the cluster has other troubles.
    */
-  #retryDelayUs(open: Open, lane: Lane, code: ErrorCode): number {
-    if (lane.scheduler !== this.#schedulers.owner(open.model.name)) return 0;
-    if (code === "WORKER_LOST" && open.tries === 1) return 0;
+  #retryDelayUs(open: Open, lane: Lane, code: ErrorCode, from: string): number {
     const { backoffUs, backoffUsMax } = this.#options;
+    if (lane.scheduler !== this.#schedulers.owner(open.model.name)) return 0;
+    const lost = code === "WORKER_LOST" || code === "BATCH_LOST";
+    if (lost && open.tries === 1) return from === lane.scheduler ? 0 : backoffUs;
     return 1 + this.#random.below(Math.min(backoffUsMax, backoffUs * 2 ** (open.tries - 1)));
   }
 
@@ -369,14 +380,6 @@ export class IngressCore {
 
   // --- ends ------------------------------------------------------------------------------------
 
-  #deadlineFault(open: Open): Fault {
-    if (!this.#schedulers.connected)
-      return fault("DISCONNECTED", "the cluster's broker cannot be reached");
-    if (open.attempt === 0) return fault("NO_SCHEDULER", "no scheduler was alive in time");
-    const message = `no answer within ${open.request.deadlineUs - open.arrivedUs} us`;
-    return fault("DEADLINE_EXCEEDED", `${message}, after ${open.tries} attempts`);
-  }
-
   #refuse(open: Open, reason: Fault, effects: IngressEffect[]): void {
     this.#close(open, effects);
     const again = ERRORS[reason.code].retry === "never" ? {} : { retryAfterUs: RETRY_AFTER_US };
@@ -387,13 +390,10 @@ export class IngressCore {
   /** Takes the request off the table, and what is left of it out of the queues. */
   #close(open: Open, effects: IngressEffect[]): void {
     this.#table.remove(open);
+    this.#fromZero.closed(open);
     this.#clients.leave(open.request.client);
     for (const { scheduler } of open.lanes) {
       effects.push({ type: "cancel", scheduler, model: open.model.ref, seq: open.seq });
     }
   }
 }
-
-/** What the worker or scheduler said of its error, or what the code means. */
-const faultOf = (code: ErrorCode, { body }: Answer): Fault =>
-  fault(code, utf8.decode(body.subarray(0, MESSAGE_BYTES_MAX)) || ERRORS[code].meaning);

@@ -60,6 +60,14 @@ export class Devices {
     return live;
   }
 
+  /** True where any live worker holds the version ready. */
+  has(ref: string, nowUs: number): boolean {
+    for (const worker of this.#holders.get(ref) ?? []) {
+      if (nowUs - worker.heardUs < this.#suspectAfterUs) return true;
+    }
+    return false;
+  }
+
   #hold(worker: Worker, ready: readonly string[]): void {
     for (const ref of worker.ready) {
       const holders = this.#holders.get(ref);

@@ -52,6 +52,17 @@ export interface Served {
   readonly totalUs: number;
 }
 
+export interface IngressCounters {
+  readonly retries: number;
+  readonly hedges: number;
+  /** Tickets sent again because their scheduler or the connection was lost. */
+  readonly resends: number;
+  /** Retries and hedges that the budget did not allow. */
+  readonly overBudget: number;
+  /** Answers to requests or attempts that were no longer open. */
+  readonly lateAnswers: number;
+}
+
 export type IngressEffect =
   /** Send a ticket for the request; the service adds its trace and body. */
   | {
@@ -60,6 +71,8 @@ export type IngressEffect =
       readonly seq: number;
       readonly attempt: number;
       readonly hedge: boolean;
+      /** A worker was lost with the request: it runs by itself. */
+      readonly alone: boolean;
       readonly remainingUs: number;
       readonly request: Request;
     }
@@ -77,4 +90,6 @@ export type IngressEffect =
         | { readonly ok: true; readonly served: Served }
         | { readonly ok: false; readonly fault: Fault; readonly attempts: number };
     }
+  /** A model that no worker held answered for the first time, so long after it was asked for. */
+  | { readonly type: "cameFromZero"; readonly model: string; readonly us: number }
   | { readonly type: "exit" };

@@ -14,6 +14,8 @@ export interface IngressOptions {
   readonly attemptsMax: number;
   /** Tickets of one request, those re-sent included; the attempt is one byte on the wire. */
   readonly ticketsMax: number;
+  /** The same input is not given to more workers than this that end with it. */
+  readonly workersLostMax: number;
   /** Retries and hedges earned by each admitted request. */
   readonly retryShare: number;
   /** Retries and hedges free of that each second: few requests earn too little to retry. */
@@ -41,6 +43,7 @@ export const INGRESS_DEFAULTS: IngressOptions = {
   clientLimits: { openMax: 4096, perSecondMax: Infinity },
   attemptsMax: ATTEMPTS_MAX,
   ticketsMax: 64,
+  workersLostMax: 2,
   retryShare: 0.1,
   retryPerSecond: 10,
   retryBurst: 1000,

@@ -1,6 +1,6 @@
 /** The open requests, and when each of them wants attention next. */
 
-import { assert, Heap } from "@millrace/std";
+import { assert, Heap, NumberMap } from "@millrace/std";
 import type { Request } from "./events.ts";
 import type { Model } from "./models.ts";
 
@@ -23,6 +23,8 @@ export interface Open {
   tries: number;
   /** At most the ticket and its hedge; none while it waits for a scheduler or for its next try. */
   lanes: readonly Lane[];
+  /** Attempts that ended with the loss of their workers: the input may be the cause. */
+  lost: readonly number[];
   /** When to try again; Infinity while it waits for a scheduler, or has a lane. */
   retryAtUs: number;
   /** When to consider the one hedge; Infinity before the first ticket and after that moment. */
@@ -46,7 +48,7 @@ export const nextUs = (open: Open): number =>
   Math.min(open.request.deadlineUs, open.retryAtUs, open.hedgeAtUs);
 
 export class Table {
-  readonly #open = new Map<number, Open>();
+  readonly #open = new NumberMap<Open>();
   readonly #timers = new Heap<Timer>((a, b) => a.atUs < b.atUs);
   #bytes = 0;
 
@@ -63,7 +65,7 @@ export class Table {
     return this.#open.get(seq);
   }
 
-  values(): IterableIterator<Open> {
+  values(): readonly Open[] {
     return this.#open.values();
   }
 

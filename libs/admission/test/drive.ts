@@ -26,6 +26,7 @@ export class Drive {
   readonly sent: Sent[] = [];
   readonly cancelled: Cancelled[] = [];
   readonly settled: { readonly atUs: number; readonly effect: Settled }[] = [];
+  readonly fromZeroUs: [model: string, us: number][] = [];
   exits = 0;
   nowUs = 1_000_000;
   #seq = 0;
@@ -40,6 +41,7 @@ export class Drive {
       if (effect.type === "send") this.sent.push(effect);
       else if (effect.type === "cancel") this.cancelled.push(effect);
       else if (effect.type === "settle") this.settled.push({ atUs: this.nowUs, effect });
+      else if (effect.type === "cameFromZero") this.fromZeroUs.push([effect.model, effect.us]);
       else this.exits++;
     }
     return effects;

@@ -32,11 +32,20 @@ describe("retries", () => {
     expect(drive.core.counters.retries).toBe(1);
   });
 
-  test("other failures wait a little, and a second lost worker too", () => {
-    for (const codes of [["EXECUTION_FAILED"], ["WORKER_LOST", "WORKER_LOST"]] as const) {
+  test("a worker that says so itself is left to its scheduler to notice first", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "worker-1");
+    expect(drive.sentFor(seq)).toHaveLength(1);
+    drive.pass(5_000);
+    expect(drive.sentFor(seq)).toHaveLength(2);
+  });
+
+  test("other failures wait a little, and a second lost batch too", () => {
+    for (const codes of [["EXECUTION_FAILED"], ["BATCH_LOST", "BATCH_LOST"]] as const) {
       const drive = ready();
       const seq = drive.request();
-      codes.forEach((code, at) => drive.answer(seq, at + 1, code));
+      codes.forEach((code, at) => drive.answer(seq, at + 1, code, "scheduler-1"));
       expect(drive.sentFor(seq)).toHaveLength(codes.length);
       drive.pass(10_000);
       expect(drive.sentFor(seq)).toHaveLength(codes.length + 1);
@@ -78,7 +87,7 @@ describe("retries", () => {
   test("an error of an older attempt says nothing while a newer one is open", () => {
     const drive = ready();
     const seq = drive.request();
-    drive.answer(seq, 1, "WORKER_LOST");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
     drive.answer(seq, 1, "INPUT_REJECTED");
     expect(drive.outcomes(seq)).toEqual([]);
     drive.answer(seq, 2);
@@ -88,7 +97,7 @@ describe("retries", () => {
   test("a result of an older attempt counts, and the newer ticket is cancelled", () => {
     const drive = ready();
     const seq = drive.request();
-    drive.answer(seq, 1, "WORKER_LOST");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
     drive.answer(seq, 1);
     expect(drive.outcomes(seq)).toEqual(["ok"]);
     expect(drive.cancelled).toMatchObject([{ seq, scheduler: "scheduler-1" }]);

@@ -50,6 +50,7 @@ interface Growing {
 
 /**
  * Takes a batch out of the queue for a device that can start it at `startUs`.
+ * A ticket that is to run alone is a batch of its own.
  * @returns entries in the order of the queue; none when nothing fits or `accepts` refuses the head.
  */
 export function formBatch(
@@ -99,6 +100,7 @@ export function formBatch(
     }
     queue.pop();
     add(batch, head);
+    if (head.ticket.alone) break;
   }
   for (const { entry, tier: place } of passedOver) queue.restore(entry, place);
   const estimateUs = batch.entries.length === 0 ? 0 : profile.estimateUs(batch.rows);
@@ -121,7 +123,7 @@ function add(batch: Growing, entry: Queued): void {
 function fits(batch: Growing, entry: Queued): boolean {
   const first = (batch.entries[0] as Queued).ticket;
   const { rows, length, shapeKey } = entry.ticket;
-  if (shapeKey !== first.shapeKey) return false;
+  if (shapeKey !== first.shapeKey || entry.ticket.alone) return false;
   if (length === 0) return true;
   const padded = (batch.rows + rows) * Math.max(batch.length, length);
   return padded <= PADDED_SHARE_MAX * (batch.lengths + rows * length);

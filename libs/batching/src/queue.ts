@@ -33,6 +33,8 @@ class TierQueue {
   readonly heap = new Heap<Queued>(earlier);
   readonly arrivals: Queued[] = [];
   arrivalsHead = 0;
+  /** Of what came since the tier was last empty. */
+  latestUs = -Infinity;
 }
 
 export class ModelQueue {
@@ -62,13 +64,25 @@ export class ModelQueue {
     return rows;
   }
 
+  /**
+   * Rows that are served before a ticket of the tier with this deadline, about: the deadlines of
+   * what waits are taken to be spread evenly between the earliest and the latest.
+   */
+  rowsAhead(tier: Tier, deadlineUs: number): number {
+    const rows = this.#rows[tier];
+    const above = this.rowsThrough(tier) - rows;
+    if (rows === 0) return above;
+    const { latestUs } = this.#tiers[tier];
+    const earliestUs = this.#top(tier)?.deadlineUs ?? latestUs;
+    if (deadlineUs >= latestUs) return above + rows;
+    if (deadlineUs <= earliestUs) return above;
+    return above + (rows * (deadlineUs - earliestUs)) / (latestUs - earliestUs);
+  }
+
   push(entry: Queued): void {
     const tier = entry.tier as Tier;
-    const queue = this.#tiers[tier];
-    queue.heap.push(entry);
-    if (tier > 0) queue.arrivals.push(entry);
-    this.#rows[tier] += entry.ticket.rows;
-    this.#size++;
+    if (tier > 0) this.#tiers[tier].arrivals.push(entry);
+    this.#enter(entry, tier);
   }
 
   /** Moves up what has waited long enough; called once before a batch is formed. */
@@ -102,9 +116,31 @@ export class ModelQueue {
   /** Puts back what `pop` gave, before the next `age`: it keeps its place in the arrival order. */
   restore(entry: Queued, tier: Tier): void {
     entry.tier = tier;
-    this.#tiers[tier].heap.push(entry);
-    this.#rows[tier] += entry.ticket.rows;
-    this.#size++;
+    this.#enter(entry, tier);
+  }
+
+  /** The earliest deadline of what waits; Infinity when nothing does. */
+  get earliestDeadlineUs(): number {
+    let earliestUs = Infinity;
+    if (this.#size === 0) return earliestUs;
+    for (const tier of [0, 1, 2] as const) {
+      earliestUs = Math.min(earliestUs, this.#top(tier)?.deadlineUs ?? Infinity);
+    }
+    return earliestUs;
+  }
+
+  /** Takes the tickets that are due by then, earliest first within a tier. */
+  takeDue(deadlineUs: number): readonly Queued[] {
+    const due: Queued[] = [];
+    for (const tier of [0, 1, 2] as const) {
+      for (let top = this.#top(tier); top !== undefined; top = this.#top(tier)) {
+        if (top.deadlineUs > deadlineUs) break;
+        this.#tiers[tier].heap.pop();
+        this.#leave(top);
+        due.push(top);
+      }
+    }
+    return due;
   }
 
   /** Takes the tickets that match, wherever they wait. O(n): for cancellations and sweeps. */
@@ -121,9 +157,17 @@ export class ModelQueue {
     return taken;
   }
 
+  #enter(entry: Queued, tier: Tier): void {
+    const queue = this.#tiers[tier];
+    if (this.#rows[tier] === 0) queue.latestUs = -Infinity;
+    queue.latestUs = Math.max(queue.latestUs, entry.deadlineUs);
+    queue.heap.push(entry);
+    this.#rows[tier] += entry.ticket.rows;
+    this.#size++;
+  }
+
   #leave(entry: Queued): void {
-    const tier = entry.tier as Tier;
-    this.#rows[tier] -= entry.ticket.rows;
+    this.#rows[entry.tier as Tier] -= entry.ticket.rows;
     this.#size--;
     entry.tier = 3;
   }
@@ -160,10 +204,9 @@ export class ModelQueue {
   }
 
   #promote(entry: Queued, tier: Tier): void {
-    this.#rows[entry.tier as Tier] -= entry.ticket.rows;
-    this.#rows[tier] += entry.ticket.rows;
+    this.#leave(entry);
     entry.tier = tier;
-    this.#tiers[tier].heap.push(entry);
+    this.#enter(entry, tier);
     if (tier > 0) this.#tiers[tier].arrivals.push(entry);
   }
 }

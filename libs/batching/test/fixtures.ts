@@ -15,6 +15,7 @@ export function entry(
     readonly shapeKey?: number;
     readonly seq?: number;
     readonly remote?: boolean;
+    readonly alone?: boolean;
   } = {},
 ): Queued {
   const tier = options.tier ?? 1;
@@ -29,6 +30,7 @@ export function entry(
       attempt: 0,
       tier,
       hedge: false,
+      alone: options.alone ?? false,
       remote: options.remote ?? false,
       rows: options.rows ?? 1,
       length: options.length ?? 0,

@@ -31,6 +31,16 @@ describe("forming a batch", () => {
     expect(queue.peek()?.deadlineUs).toBe(1e6 + 8);
   });
 
+  test("what is to run alone is a batch of its own, first or not", () => {
+    const alone = entry({ deadlineUs: 1_000_001, alone: true });
+    const others = [entry({ deadlineUs: 1_000_000 }), entry({ deadlineUs: 1_000_002 })];
+    const queue = queueOf(alone, ...others);
+    expect(formBatch(queue, linear(100, 10), limits, 0, 0, all).entries).toEqual(others);
+    expect(formBatch(queue, linear(100, 10), limits, 0, 0, all).entries).toEqual([alone]);
+    const first = queueOf(entry({ deadlineUs: 1, alone: true }), entry());
+    expect(formBatch(first, linear(0, 0), limits, 0, 0, all).rows).toBe(1);
+  });
+
   test("a batch stops growing where its most urgent ticket would be late", () => {
     // One row takes 200 us, two 300, and up to four 500: the first ticket allows two rows.
     const queue = queueOf(entry({ deadlineUs: 320 }), entry(), entry(), entry());

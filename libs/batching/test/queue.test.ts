@@ -42,6 +42,31 @@ describe("queue", () => {
     expect(queue.size).toBe(3);
   });
 
+  test("what is due leaves by deadline, in every tier", () => {
+    const queue = new ModelQueue(options);
+    expect(queue.earliestDeadlineUs).toBe(Infinity);
+    const entries = [300, 100, 200, 50].map((deadlineUs, at) =>
+      entry({ tier: (at % 3) as Tier, deadlineUs }),
+    );
+    for (const one of entries) queue.push(one);
+    expect(queue.earliestDeadlineUs).toBe(50);
+    expect(queue.takeDue(200).map(({ deadlineUs }) => deadlineUs)).toEqual([50, 100, 200]);
+    expect(queue.size).toBe(1);
+    expect(queue.rowsThrough(2)).toBe(1);
+    expect(queue.earliestDeadlineUs).toBe(300);
+  });
+
+  test("rows ahead of a deadline are those above, and the part of the tier due before", () => {
+    const queue = new ModelQueue(options);
+    for (let at = 0; at < 10; at++) queue.push(entry({ tier: 1, deadlineUs: 1_000 + 100 * at }));
+    for (let at = 0; at < 3; at++) queue.push(entry({ tier: 0, deadlineUs: 9_000 }));
+    expect(queue.rowsAhead(1, 900)).toBe(3);
+    expect(queue.rowsAhead(1, 1_450)).toBe(8);
+    expect(queue.rowsAhead(1, 5_000)).toBe(13);
+    expect(queue.rowsAhead(0, 5_000)).toBe(0);
+    expect(queue.rowsAhead(2, Infinity)).toBe(13);
+  });
+
   test("a ticket put back keeps its place", () => {
     const queue = new ModelQueue(options);
     const first = entry({ tier: 1, deadlineUs: 1 });

@@ -34,7 +34,7 @@ interface Frame<T> {
 
 export class Outbox<T> {
   readonly #options: OutboxOptions<T>;
-  readonly #open = new Map<string, Frame<T>>();
+  #open = new Map<string, Frame<T>>();
   /** Most pushes are for the same frame as the one before. */
   #last: Frame<T> | undefined;
 
@@ -59,10 +59,12 @@ export class Outbox<T> {
 
   /** Sends everything now. */
   flush(): void {
-    const frames = [...this.#open.values()];
-    this.#open.clear();
+    const frames = this.#open;
+    if (frames.size === 0) return;
+    // A new one: a map that is cleared again and again keeps what it held (see std's NumberMap).
+    this.#open = new Map();
     this.#last = undefined;
-    for (const frame of frames) this.#send(frame);
+    for (const frame of frames.values()) this.#send(frame);
   }
 
   #frameFor(subject: string, key: string): Frame<T> {

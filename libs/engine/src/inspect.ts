@@ -25,7 +25,7 @@ export interface InspectedModel {
 }
 
 const MAX_BATCH_GUESS = 32;
-const ON_CPU = { device: "cpu", deviceIndex: 0, threads: 1, spin: false } as const;
+const ON_CPU = { device: "cpu", deviceIndex: 0, threads: 1, spin: false, rowUs: 0 } as const;
 
 /**
  * Fails with MODEL_CORRUPT for what is not an ONNX model, MODEL_UNSUPPORTED for what onnxruntime or

@@ -29,6 +29,10 @@ export interface EngineOptions {
    * multiplies their time.
    */
   readonly spin?: boolean;
+  /**
+   * An emulated device takes at least this long for each row, microseconds; no pace unless given.
+   */
+  readonly rowUs?: number;
 }
 
 /** A process with a broken GPU driver may hang, or fill memory, while it starts. */
@@ -43,6 +47,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       deviceIndex: options.deviceIndex ?? 0,
       threads: options.threads ?? os.availableParallelism(),
       spin: options.spin ?? false,
+      rowUs: options.rowUs ?? 0,
     };
     const opened = await openOn(on, options.memoryBudgetBytes, passedOver);
     if (typeof opened !== "string") return opened;

@@ -4,6 +4,7 @@
  * thread that owns a socket, because `run` blocks its thread.
  */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import * as ort from "onnxruntime-node";
 import type { Datatype, DeviceClass } from "@millrace/protocol";
 import type { Layout, TensorLayout } from "./layout.ts";
@@ -23,6 +24,8 @@ export interface SessionDevice {
   readonly threads: number;
   /** Idle threads of a session spin for work: faster alone, a waste where cores are shared. */
   readonly spin: boolean;
+  /** An emulated device takes at least this long for each row, microseconds; 0 for no pace. */
+  readonly rowUs: number;
 }
 
 export type Session = ort.InferenceSession;
@@ -85,6 +88,12 @@ export function openSession(file: Uint8Array, on: SessionDevice): Promise<Sessio
     logSeverityLevel: 4,
     extra: { session: { intra_op: { allow_spinning: on.spin ? "1" : "0" } } },
   });
+}
+
+/** Keeps an emulated device to its pace: resolves when it may be done with a run. */
+export async function keepPace(device: SessionDevice, rows: number, began: number): Promise<void> {
+  if (device.rowUs === 0 || device.device !== "emulated") return;
+  await sleep(Math.max(0, (rows * device.rowUs) / 1000 - (performance.now() - began)));
 }
 
 /** Tensors over the slab itself; nothing is copied. */

@@ -19,7 +19,7 @@ import type {
   UnloadMessage,
 } from "./messages.ts";
 import { openProbe } from "./probe.ts";
-import { dropData, feedsOf, outputsOf, type Session } from "./session.ts";
+import { dropData, feedsOf, keepPace, outputsOf, type Session } from "./session.ts";
 import { splitOutputs } from "./split.ts";
 import { loadModel } from "./warm.ts";
 
@@ -104,6 +104,7 @@ async function runBatch(run: RunMessage): Promise<ThreadAnswer> {
       feeds,
       model.layout.outputs.map(({ name }) => name),
     );
+    await keepPace(options, run.rows, began);
     computeUs = Math.round((performance.now() - began) * 1000);
     const split = splitOutputs(model.layout, outputsOf(model.layout, results), run, run.items);
     for (const tensor of Object.values(results)) dropData(tensor.data);

@@ -8,7 +8,7 @@ import { widenBfloats } from "./bfloat.ts";
 import { fileFault, messageOf, runFailure, shortMessage } from "./failure.ts";
 import type { Layout } from "./layout.ts";
 import type { ThreadAnswer } from "./messages.ts";
-import { datatypeOf, dropData, openSession, outputsOf, sampleFeeds } from "./session.ts";
+import { datatypeOf, dropData, keepPace, openSession, outputsOf, sampleFeeds } from "./session.ts";
 import type { Session, SessionDevice } from "./session.ts";
 import { splitOutputs } from "./split.ts";
 
@@ -52,7 +52,7 @@ export async function* loadModel(
   let fatal = false;
   const warmUs: (readonly [number, number])[] = [];
   for (const rows of wrong === undefined ? batchBuckets(layout.maxBatch) : []) {
-    const cold = await runSample(session, layout, device, rows);
+    const cold = await runSample(session, layout, { ...device, rowUs: 0 }, rows);
     yield;
     const warm = typeof cold === "number" ? await runSample(session, layout, device, rows) : cold;
     yield;
@@ -89,13 +89,14 @@ const guesses = (layout: Layout): boolean =>
 async function runSample(
   session: Session,
   layout: Layout,
-  { device }: SessionDevice,
+  device: SessionDevice,
   rows: number,
 ): Promise<number | { readonly fault: Fault; readonly fatal: boolean }> {
   try {
     const feeds = sampleFeeds(layout, rows);
     const began = performance.now();
     const results = await session.run(feeds);
+    await keepPace(device, rows, began);
     const us = Math.round((performance.now() - began) * 1000);
     const ran = { rows, length: layout.lengthMax };
     const items = Int32Array.of(rows, layout.lengthMax);
@@ -105,7 +106,7 @@ async function runSample(
     // A row limit that the graph does not keep shows here and not in a request.
     return split.ok ? us : { fault: fault("LOAD_FAILED", split.error.message), fatal: false };
   } catch (error) {
-    const failure = runFailure(messageOf(error), device);
+    const failure = runFailure(messageOf(error), device.device);
     if (failure.fatal || failure.fault.code === "OUT_OF_MEMORY") return failure;
     const message = `warm-up with ${rows} rows: ${shortMessage(messageOf(error))}`;
     return { fault: fault("LOAD_FAILED", message), fatal: false };

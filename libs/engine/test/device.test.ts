@@ -13,7 +13,13 @@ const BUDGET = 512 * MIB;
 
 describe("a device with a driver", () => {
   test("tells the driver's memory, books what went missing, and rounds batches up", async () => {
-    const link = await ThreadLink.open({ device: "cpu", deviceIndex: 0, threads: 1, spin: false });
+    const link = await ThreadLink.open({
+      device: "cpu",
+      deviceIndex: 0,
+      threads: 1,
+      spin: false,
+      rowUs: 0,
+    });
     if (typeof link === "string") throw new Error(link);
     let freeMib = 1_000;
     const query = () => Promise.resolve(`0, GPU-1, 2000, ${freeMib}, Test GPU\n`);
@@ -67,6 +73,7 @@ describe("devices and ends", () => {
       deviceIndex: 99,
       threads: 1,
       spin: false,
+      rowUs: 0,
     });
     expect(link).toEqual(expect.any(String));
   });
@@ -91,7 +98,13 @@ describe("devices and ends", () => {
   });
 
   test("a thread that dies fails what was asked of it, fatally, and everything after", async () => {
-    const link = await ThreadLink.open({ device: "cpu", deviceIndex: 0, threads: 1, spin: false });
+    const link = await ThreadLink.open({
+      device: "cpu",
+      deviceIndex: 0,
+      threads: 1,
+      spin: false,
+      rowUs: 0,
+    });
     if (typeof link === "string") throw new Error(link);
     const answers = await Promise.all([
       link.ask({ type: "load", ref: "x@1", spec: undefined as never, file: new Uint8Array(1) }),

@@ -38,6 +38,10 @@ export class Batch {
   runs = 0;
   /** Single items that failed: what is said of them depends on whether their mates ran. */
   readonly failures: { readonly held: HeldItem; readonly fault: Fault }[] = [];
+  /** The run of an input that is known to run, asked for when all that ran here failed. */
+  proof: Part | undefined;
+  /** It ran: what failed here failed by itself. */
+  proven = false;
   /** The largest part that ran: the time that can be learned from. */
   ranRows = 0;
   ranUs = 0;

@@ -4,7 +4,7 @@
  */
 
 import { ERRORS, type ErrorCode, type Fault, fault } from "@millrace/protocol";
-import type { Batch, Part } from "./batch.ts";
+import type { Batch, HeldItem, Part } from "./batch.ts";
 
 /** Up to this many items are run one by one: halving would take as many runs. */
 const SINGLES_MAX = 8;
@@ -27,12 +27,24 @@ export function retries(batch: Batch, part: Part, met: Fault, runsMax: number): 
 }
 
 /**
+ * Before the verdict on items that failed and had no mate that ran: an input that is known to run
+ * is run next, once. False where there is none, or no need of it.
+ */
+export function asksForProof(batch: Batch, witness: HeldItem | undefined): boolean {
+  if (batch.proof !== undefined || batch.ranRows > 0 || witness === undefined) return false;
+  if (!batch.failures.some(({ fault: met }) => met.code === "EXECUTION_FAILED")) return false;
+  batch.proof = [witness];
+  batch.parts?.push(batch.proof);
+  return true;
+}
+
+/**
  * What an item that failed alone is told. A failure to execute is the input's fault if its mates
- * ran; else it may be the device's, and is worth another device.
+ * ran, or the witness after it; else it may be the device's, and is worth another device.
  */
 export function blame(batch: Batch, met: Fault): Fault {
-  if (met.code !== "EXECUTION_FAILED" || batch.ranRows === 0) return met;
-  return fault("INPUT_REJECTED", met.message);
+  const deviceRuns = batch.ranRows > 0 || batch.proven;
+  return met.code === "EXECUTION_FAILED" && deviceRuns ? fault("INPUT_REJECTED", met.message) : met;
 }
 
 /** True where another set of items could fare better. */

@@ -13,7 +13,7 @@ import type { AssignmentFrame, Device, Fault } from "@millrace/protocol";
 import { fault } from "@millrace/protocol";
 import { formatBytes, formatUs, present, unreachable } from "@millrace/std";
 import { Batch, type Part, rowsOf } from "./batch.ts";
-import { blame, retries } from "./bisecting.ts";
+import { asksForProof, blame, retries } from "./bisecting.ts";
 import type { RunResult, Want, WorkerEffect, WorkerEvent } from "./events.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { WORKER_LIMITS, type WorkerLimits, type WorkerOptions } from "./options.ts";
@@ -21,11 +21,12 @@ import { Replies } from "./replies.ts";
 import { Residents } from "./residents.ts";
 import { RunQueue } from "./run-queue.ts";
 import { SeenAssignments } from "./seen.ts";
+import { Witnesses } from "./witnesses.ts";
 
 /** One that has `ended` asked for the process's exit, and only refuses. */
 type Phase =
   | { readonly name: "ready" }
-  | { readonly name: "draining"; readonly sinceUs: number }
+  | { readonly name: "draining"; readonly sinceUs: number; readonly byUs: number }
   | { readonly name: "ended"; readonly refusal: Fault };
 
 interface Running {
@@ -41,6 +42,7 @@ export class WorkerCore {
   readonly #residents: Residents;
   readonly #seen: SeenAssignments;
   readonly #heartbeats = new Heartbeats();
+  readonly #witnesses: Witnesses;
   #device: Device;
   #phase: Phase = { name: "ready" };
   #running: Running | undefined;
@@ -51,6 +53,7 @@ export class WorkerCore {
     this.#limits = { ...WORKER_LIMITS, ...options.limits };
     this.#residents = new Residents(this.#limits);
     this.#seen = new SeenAssignments(this.#limits);
+    this.#witnesses = new Witnesses(this.#limits);
     this.#device = options.device;
   }
 
@@ -74,7 +77,7 @@ export class WorkerCore {
     this.#startRun(nowUs, effects);
     if (this.#phase.name === "ready") this.#startOperation(nowUs, effects);
     this.#beat(nowUs, effects);
-    if (this.#phase.name === "draining") this.#endDrain(this.#phase.sinceUs, nowUs, effects);
+    this.#endDrain(nowUs, effects);
     return effects;
   }
 
@@ -95,34 +98,28 @@ export class WorkerCore {
         return;
       }
       case "commanded":
-        if (this.#phase.name === "ready") this.#residents.command(event.command);
-        return;
+        if (this.#phase.name !== "ready") return;
+        return this.#residents.command(event.command, this.#device.memoryFreeBytes, nowUs);
       case "runEnded":
         return this.#runEnded(event.result, nowUs, effects);
       case "loadEnded":
-        this.#device = event.device;
-        this.#progress++;
-        return this.#residents.loadEnded(event.ref, event.loaded, nowUs);
+        this.#residentsChanged(event.device);
+        return this.#residents.loadEnded(event.ref, event.loaded, event.device, nowUs);
       case "unloadEnded":
-        this.#device = event.device;
-        this.#progress++;
-        return this.#residents.unloadEnded(event.ref);
+        this.#residentsChanged(event.device);
+        return this.#residents.unloadEnded(event.ref, event.device, nowUs);
       case "deviceRead":
         this.#device = event.device;
         return;
       case "deviceLost":
         if (this.#phase.name === "ended") return;
-        return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects);
+        return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects, this.#running);
       case "audienceChanged":
         return this.#heartbeats.wantModels();
       case "schedulerGone":
         return this.#seen.forget(event.scheduler);
       case "drainBegan":
-        if (this.#phase.name === "ready") {
-          this.#phase = { name: "draining", sinceUs: nowUs };
-          this.#heartbeats.want();
-        }
-        return;
+        return this.#beginDrain(event.byUs, nowUs);
       case "woke":
         return;
       default:
@@ -180,7 +177,8 @@ export class WorkerCore {
     const running = this.#running;
     if (running !== undefined && nowUs - running.startedUs > this.#limits.runUsMax) {
       const tookUs = formatUs(nowUs - running.startedUs);
-      return this.#poison(fault("WORKER_LOST", `a run has not ended in ${tookUs}`), nowUs, effects);
+      const met = fault("WORKER_LOST", `a run has not ended in ${tookUs}`);
+      return this.#poison(met, nowUs, effects, running);
     }
     if (this.#queue.size === 0 || nowUs < this.#queue.wakeAtUs) return;
     for (const batch of this.#queue.batches()) {
@@ -204,10 +202,17 @@ export class WorkerCore {
       if (part.length > 0) {
         this.#running = { batch, part, startedUs: nowUs };
         batch.runs++;
-        effects.unshift({ type: "run", spec: batch.spec, items: part });
+        const proof = part === batch.proof;
+        effects.unshift({ type: "run", spec: batch.spec, items: part, proof });
       }
       if (late.length > 0) this.#refuse(batch, late, DEADLINE, nowUs, effects);
     }
+  }
+
+  #residentsChanged(device: Device): void {
+    this.#device = device;
+    // Loads beside a run that hangs do not hide that it does.
+    if (this.#running === undefined) this.#progress++;
   }
 
   #runEnded(result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
@@ -215,16 +220,20 @@ export class WorkerCore {
     const { batch, part, startedUs } = present(this.#running, "the run that ended");
     this.#running = undefined;
     this.#progress++;
-    if (result.ok) {
+    if (part === batch.proof && (result.ok || !result.fatal)) {
+      batch.proven = result.ok;
+      this.#closeIfDone(batch, nowUs, effects);
+    } else if (result.ok) {
       const rows = rowsOf(part);
       batch.ran(rows, result.computeUs);
       const replies = new Replies();
       const facts = { startedUs, computeUs: result.computeUs, rows };
       replies.results(batch, part, result.outputs, facts);
       this.#reply(batch.frame.model, replies, effects);
+      this.#witnesses.ran(batch.spec, part);
       this.#closeIfDone(batch, nowUs, effects);
     } else if (result.fatal) {
-      this.#poison(result.fault, nowUs, effects);
+      this.#poison(result.fault, nowUs, effects, { batch, part });
     } else if (!retries(batch, part, result.fault, this.#limits.runsMax)) {
       this.#refuse(batch, part, result.fault, nowUs, effects);
     } else {
@@ -235,6 +244,7 @@ export class WorkerCore {
   /** Ends a batch that has nothing left to run: the last verdicts, and word to its scheduler. */
   #closeIfDone(batch: Batch, nowUs: number, effects: WorkerEffect[]): void {
     if (this.#running?.batch === batch || batch.open > batch.failures.length) return;
+    if (asksForProof(batch, this.#witnesses.get(batch.spec))) return;
     const replies = new Replies();
     for (const { held, fault: met } of batch.failures) {
       replies.refuse(batch, [held], blame(batch, met), nowUs);
@@ -280,15 +290,47 @@ export class WorkerCore {
     effects.push({ type: "done", scheduler, frame: done });
   }
 
-  /** The device is lost: nothing that is held can be run any more. */
-  #poison(met: Fault, nowUs: number, effects: WorkerEffect[]): void {
-    this.#end(fault("WORKER_LOST", met.message), nowUs, effects);
+  /**
+   * The device is lost: nothing that is held can be run any more. Only what was running when it
+   * happened can be the cause, or what had failed just before.
+   */
+  #poison(
+    met: Fault,
+    nowUs: number,
+    effects: WorkerEffect[],
+    ran: Pick<Running, "batch" | "part"> | undefined,
+  ): void {
+    this.#running = undefined;
+    this.#phase = { name: "ended", refusal: fault("BATCH_LOST", met.message) };
+    // Before the answers: what they bring back must not be sent here once more.
+    this.#heartbeats.want();
+    this.#beat(nowUs, effects);
+    if (ran !== undefined) {
+      const { batch } = ran;
+      const failed = batch.failures.splice(0).map(({ held }) => held);
+      const suspects = new Set([...failed, ...ran.part]);
+      const part = batch.unanswered().filter((held) => suspects.has(held));
+      this.#refuse(batch, part, fault("WORKER_LOST", met.message), nowUs, effects);
+    }
+    this.#end(fault("BATCH_LOST", met.message), nowUs, effects);
     effects.push({ type: "exit", reason: "poisoned", detail: met.message });
   }
 
-  #endDrain(sinceUs: number, nowUs: number, effects: WorkerEffect[]): void {
+  /** Told again, only an earlier end counts. */
+  #beginDrain(toldUs: number | undefined, nowUs: number): void {
+    const phase = this.#phase;
+    if (phase.name === "ended") return;
+    if (phase.name === "ready") this.#heartbeats.want();
+    const sinceUs = phase.name === "draining" ? phase.sinceUs : nowUs;
+    const byUs = phase.name === "draining" ? phase.byUs : nowUs + this.#limits.drainUsMax;
+    this.#phase = { name: "draining", sinceUs, byUs: Math.min(byUs, toldUs ?? byUs) };
+  }
+
+  #endDrain(nowUs: number, effects: WorkerEffect[]): void {
+    if (this.#phase.name !== "draining") return;
+    const { sinceUs, byUs } = this.#phase;
     const held = this.#queue.size;
-    if (nowUs < sinceUs + (held === 0 ? this.#limits.drainUsMin : this.#limits.drainUsMax)) return;
+    if (nowUs < (held === 0 ? Math.min(sinceUs + this.#limits.drainUsMin, byUs) : byUs)) return;
     this.#end(DRAINING, nowUs, effects);
     const detail = held === 0 ? "everything held was answered" : `${held} batches were given back`;
     effects.push({ type: "exit", reason: "drained", detail });
@@ -307,7 +349,7 @@ export class WorkerCore {
 
   #startOperation(nowUs: number, effects: WorkerEffect[]): void {
     const isHeld = (ref: string): boolean => this.#queue.holdsModel(ref);
-    const operation = this.#residents.next(this.#device.memoryFreeBytes, isHeld, nowUs);
+    const operation = this.#residents.next(this.#device, isHeld, nowUs);
     if (operation !== undefined) effects.push(operation);
   }
 
@@ -319,6 +361,7 @@ export class WorkerCore {
     const condition = {
       id: this.#options.id,
       role: this.#options.role,
+      ...this.#options.place,
       incarnation: this.#options.incarnation,
       state: this.#phase.name === "ready" ? "ready" : "draining",
       device: this.#device,
@@ -348,7 +391,7 @@ const OTHER_PROCESS = fault("STALE_ASSIGNMENT", "assigned to an earlier process 
 const STALE = fault("STALE_ASSIGNMENT", "the batch's turn came past its latest start");
 
 const notLoaded = (model: string): Fault =>
-  fault("NOT_LOADED", `the device does not hold ${model}`);
+  fault("NOT_LOADED", `the device does not hold ${model} any more; it is tried where it is ready`);
 const tooManyRows = (rowsMax: number): Fault =>
   fault("BATCH_TOO_LARGE", `the model takes at most ${rowsMax} rows`);
 const tooMany = (batchesMax: number): Fault =>

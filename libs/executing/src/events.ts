@@ -78,7 +78,8 @@ export type WorkerEvent =
   /** The scheduler's connection or process is gone; the next one may count from the start. */
   | { readonly type: "schedulerGone"; readonly scheduler: string }
   | { readonly type: "woke" }
-  | { readonly type: "drainBegan" };
+  /** The process is taken away at `byUs`, in the time of `step`, or may drain as long as usual. */
+  | { readonly type: "drainBegan"; readonly byUs?: number };
 
 /** A request in a batch that is run: where it came from, and its tensors, encoded. */
 export interface RunItem {
@@ -94,7 +95,13 @@ export interface Want {
 }
 
 export type WorkerEffect =
-  | { readonly type: "run"; readonly spec: ModelSpec; readonly items: readonly RunItem[] }
+  /** `proof`: its outputs are for nobody; whether it runs tells a bad input from a bad device. */
+  | {
+      readonly type: "run";
+      readonly spec: ModelSpec;
+      readonly items: readonly RunItem[];
+      readonly proof: boolean;
+    }
   /** `items` stand in the order of `frame.answers`: what was answered, for metrics and logs. */
   | {
       readonly type: "answer";

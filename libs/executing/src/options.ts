@@ -14,8 +14,14 @@ export interface WorkerLimits {
   /** A run that takes longer has wedged the device. */
   readonly runUsMax: number;
   readonly residentsMax: number;
+  /** An input that is known to run is kept per model, up to this size each, to tell a bad input
+   * from a broken device; so many models have one. */
+  readonly witnessBytesMax: number;
+  readonly witnessesMax: number;
   /** How long a load that failed is shown. */
   readonly failedUs: number;
+  /** How long a load waits that ran out of memory against the estimate; doubles each time. */
+  readonly shortageUs: number;
   /** A load is started only if this many times the file's size is free. */
   readonly memoryFactor: number;
   /** A drain lasts at least this long: what was sent before the schedulers knew still comes. */
@@ -33,7 +39,10 @@ export const WORKER_LIMITS: WorkerLimits = {
   runsMax: 64,
   runUsMax: 120_000_000,
   residentsMax: 1024,
+  witnessBytesMax: 1024 * 1024,
+  witnessesMax: 64,
   failedUs: 15_000_000,
+  shortageUs: 500_000,
   memoryFactor: 1.2,
   drainUsMin: 200_000,
   drainUsMax: 25_000_000,
@@ -44,6 +53,8 @@ export const WORKER_LIMITS: WorkerLimits = {
 export interface WorkerOptions {
   readonly id: string;
   readonly role: WorkerHeartbeat["role"];
+  /** What it says of its machine, as it was told. */
+  readonly place?: Pick<WorkerHeartbeat, "kind" | "zone" | "lifecycle">;
   /** Drawn at process start, 32 bits: an assignment to another one is refused. */
   readonly incarnation: number;
   /** The device as it was read at the start. */

@@ -1,9 +1,10 @@
 /**
  * The models on the device: what is loaded, what is coming and going. One load or unload at a time,
  * in the order of the commands, so that what an unload frees is measured before the next load asks.
+ * A ref that comes with another digest is another model: what is held of it goes first (I8).
  */
 
-import type { Command, ModelSpec, Resident } from "@millrace/protocol";
+import type { Command, Device, ModelSpec, Resident } from "@millrace/protocol";
 import { fault, modelRef } from "@millrace/protocol";
 import { assert, formatBytes, present } from "@millrace/std";
 import type { Loaded, NotLoaded, WorkerEffect } from "./events.ts";
@@ -12,8 +13,15 @@ import type { WorkerLimits } from "./options.ts";
 interface Entry {
   readonly spec: ModelSpec;
   readonly resident: Resident;
-  /** When a failure is forgotten. */
+  readonly failure: Failure | undefined;
+}
+
+interface Failure {
+  /** When it is forgotten. */
   readonly untilUs: number;
+  /** Not tried again before then, unless more memory is free than at the failure. */
+  readonly retryAtUs: number;
+  readonly freeBytes: number;
 }
 
 interface Operation {
@@ -24,8 +32,14 @@ interface Operation {
 export class Residents {
   readonly #entries = new Map<string, Entry>();
   readonly #waiting: Operation[] = [];
+  /** Other bytes of the same ref, to load when what is held of it has gone. */
+  readonly #successors = new Map<string, ModelSpec>();
+  /** Loads in a row that ran out of memory for reasons that no estimate knew. */
+  readonly #shortages = new Map<string, number>();
   readonly #limits: WorkerLimits;
   #current: Operation | undefined;
+  /** What was free when the current load began. */
+  #freeBytes = 0;
   #revision = 0;
 
   constructor(limits: WorkerLimits) {
@@ -48,9 +62,10 @@ export class Residents {
   }
 
   /** Commands may come twice, and late: what is so already stays so. */
-  command(command: Command): void {
-    if (command.kind === "load") this.#load(command.spec);
-    else this.#unload(command.ref);
+  command(command: Command, freeBytes: number, nowUs: number): void {
+    if (command.kind === "load") return this.#load(command.spec, freeBytes, nowUs);
+    this.#successors.delete(command.ref);
+    this.#unload(command.ref);
   }
 
   /**
@@ -58,7 +73,7 @@ export class Residents {
    * load that has no room fails here.
    */
   next(
-    freeBytes: number,
+    { memoryFreeBytes: freeBytes }: Device,
     isHeld: (ref: string) => boolean,
     nowUs: number,
   ): WorkerEffect | undefined {
@@ -70,43 +85,53 @@ export class Residents {
       this.#waiting.shift();
       const { spec } = this.#entry(ref);
       if (kind === "load" && this.#estimate(spec) > freeBytes) {
-        this.#fail(ref, spec, this.#noRoom(spec, freeBytes), nowUs); // I3
+        this.#fail(spec, this.#noRoom(spec, freeBytes), nowUs); // I3
         continue;
       }
       this.#current = operation;
+      this.#freeBytes = freeBytes;
       return kind === "load" ? { type: "load", spec } : { type: "unload", ref };
     }
   }
 
-  loadEnded(ref: string, loaded: Loaded | NotLoaded, nowUs: number): void {
+  loadEnded(ref: string, loaded: Loaded | NotLoaded, device: Device, nowUs: number): void {
     this.#end("load", ref);
     const { spec, resident } = this.#entry(ref);
     if ("code" in loaded) {
       this.#waiting.splice(0, Infinity, ...this.#waiting.filter((other) => other.ref !== ref));
-      this.#fail(ref, spec, loaded, nowUs);
-      return;
+      this.#loadFailed(spec, loaded, device, nowUs);
+      return this.#succeed(ref, device, nowUs);
     }
+    this.#shortages.delete(ref);
     const warmUs = loaded.warmUs.map(([rows, us]): [number, number] => [rows, us]);
     // An unload that came meanwhile waits in the queue.
     const state = resident.state === "unloading" ? "unloading" : "ready";
-    this.#set(spec, { ref, state, bytes: loaded.bytes, warmUs });
+    this.#set(spec, { state, bytes: loaded.bytes, warmUs });
   }
 
-  unloadEnded(ref: string): void {
+  unloadEnded(ref: string, device: Device, nowUs: number): void {
     this.#end("unload", ref);
     this.#delete(ref);
+    this.#succeed(ref, device, nowUs);
   }
 
   forgetFailed(nowUs: number): void {
-    for (const [ref, { untilUs }] of this.#entries) if (nowUs >= untilUs) this.#delete(ref);
+    for (const [ref, { failure }] of this.#entries) {
+      if (failure !== undefined && nowUs >= failure.untilUs) this.#delete(ref);
+    }
   }
 
-  #load(spec: ModelSpec): void {
+  #load(spec: ModelSpec, freeBytes: number, nowUs: number): void {
     const ref = modelRef(spec.name, spec.version);
     const entry = this.#entries.get(ref);
-    if (entry === undefined || entry.resident.state === "failed") {
+    if (entry !== undefined && entry.spec.digest !== spec.digest) {
+      return this.#replace(entry, spec, freeBytes, nowUs);
+    }
+    this.#successors.delete(ref);
+    if (entry === undefined || entry.failure !== undefined) {
       if (entry === undefined && !this.#hasRoom()) return;
-      this.#set(spec, { ref, state: "loading", bytes: this.#estimate(spec) });
+      if (entry?.failure !== undefined && mustWait(entry.failure, freeBytes, nowUs)) return;
+      this.#set(spec, { state: "loading", bytes: this.#estimate(spec) });
       this.#waiting.push({ kind: "load", ref });
     } else if (entry.resident.state === "unloading" && this.#withdraw("unload", ref)) {
       const loading = this.#current?.ref === ref;
@@ -114,10 +139,27 @@ export class Residents {
     }
   }
 
+  /** The same ref from other bytes: what is held of it answers no more, and goes first (I8). */
+  #replace({ resident: { ref } }: Entry, spec: ModelSpec, freeBytes: number, nowUs: number): void {
+    this.#successors.set(ref, spec);
+    this.#shortages.delete(ref);
+    this.#unload(ref);
+    if (!this.#entries.has(ref)) this.#succeed(ref, { memoryFreeBytes: freeBytes }, nowUs);
+  }
+
+  /** Nothing of the ref is held any more: what was to replace it may come. */
+  #succeed(ref: string, device: Pick<Device, "memoryFreeBytes">, nowUs: number): void {
+    const spec = this.#successors.get(ref);
+    if (spec === undefined) return;
+    this.#successors.delete(ref);
+    this.#delete(ref);
+    this.#load(spec, device.memoryFreeBytes, nowUs);
+  }
+
   #unload(ref: string): void {
     const entry = this.#entries.get(ref);
     if (entry === undefined || entry.resident.state === "unloading") return;
-    if (entry.resident.state === "failed" || this.#withdraw("load", ref)) {
+    if (entry.failure !== undefined || this.#withdraw("load", ref)) {
       this.#delete(ref);
       return;
     }
@@ -136,19 +178,38 @@ export class Residents {
   /** I6: at the limit the oldest failure makes way, and without one the command is not taken. */
   #hasRoom(): boolean {
     if (this.#entries.size < this.#limits.residentsMax) return true;
-    for (const [ref, { resident }] of this.#entries) {
-      if (resident.state !== "failed") continue;
+    for (const [ref, { failure }] of this.#entries) {
+      if (failure === undefined) continue;
       this.#delete(ref);
       return true;
     }
     return false;
   }
 
+  /**
+   * A load that ran out of memory although the estimate fitted needs more than was free, and nobody
+   * knows how much: it is said to need that, so that others make way, and waits longer each time.
+   */
+  #loadFailed(spec: ModelSpec, met: NotLoaded, device: Device, nowUs: number): void {
+    if (met.code !== "OUT_OF_MEMORY" || met.bytes !== undefined) {
+      return this.#fail(spec, met, nowUs);
+    }
+    const ref = modelRef(spec.name, spec.version);
+    const before = this.#shortages.get(ref) ?? 0;
+    this.#shortages.delete(ref);
+    if (this.#shortages.size >= this.#limits.residentsMax) this.#shortages.clear(); // I6
+    this.#shortages.set(ref, before + 1);
+    const bytes = Math.min(device.memoryTotalBytes, this.#freeBytes + 1);
+    const { shortageUs, failedUs } = this.#limits;
+    const waitUs = Math.min(failedUs, shortageUs * 2 ** before);
+    this.#fail(spec, { ...met, bytes }, nowUs, nowUs + waitUs, this.#freeBytes);
+  }
+
   /** Where there was no room, the scheduler learns how much it takes. */
-  #fail(ref: string, spec: ModelSpec, met: NotLoaded, nowUs: number): void {
+  #fail(spec: ModelSpec, met: NotLoaded, nowUs: number, retryAtUs = nowUs, freeBytes = 0): void {
     const error = { code: met.code, message: met.message };
-    const untilUs = nowUs + this.#limits.failedUs;
-    this.#set(spec, { ref, state: "failed", bytes: met.bytes ?? 0, error }, untilUs);
+    const failure = { untilUs: nowUs + this.#limits.failedUs, retryAtUs, freeBytes };
+    this.#set(spec, { state: "failed", bytes: met.bytes ?? 0, error }, failure);
   }
 
   #noRoom(spec: ModelSpec, freeBytes: number): NotLoaded {
@@ -171,8 +232,9 @@ export class Residents {
     this.#current = undefined;
   }
 
-  #set(spec: ModelSpec, resident: Resident, untilUs = Number.POSITIVE_INFINITY): void {
-    this.#entries.set(resident.ref, { spec, resident, untilUs });
+  #set(spec: ModelSpec, resident: Omit<Resident, "ref" | "digest">, failure?: Failure): void {
+    const ref = modelRef(spec.name, spec.version);
+    this.#entries.set(ref, { spec, resident: { ...resident, ref, digest: spec.digest }, failure });
     this.#revision++;
   }
 
@@ -181,3 +243,9 @@ export class Residents {
     this.#revision++;
   }
 }
+
+const mustWait = (
+  { retryAtUs, freeBytes }: Failure,
+  nowFreeBytes: number,
+  nowUs: number,
+): boolean => nowUs < retryAtUs && nowFreeBytes <= freeBytes;

@@ -68,6 +68,41 @@ describe("a run that fails", () => {
     expect(all.dones).toMatchObject([{ outcome: "refused", rows: 0 }]);
   });
 
+  test("is the input's fault when an input that ran before runs again after it", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.ran();
+    for (const guilty of [[2], [3, 4]]) {
+      rig.assign(
+        "digits@1",
+        guilty.map((seq) => item(seq)),
+      );
+      const { said: all } = runAll(rig, new Set(guilty));
+      expect(verdicts(all)).toEqual(guilty.map((seq) => [seq, "INPUT_REJECTED"]));
+    }
+  });
+
+  test("is the device's when what ran before does not run either", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.ran();
+    rig.assign("digits@1", [item(2)]);
+    const { said: all } = runAll(rig, new Set([1, 2]));
+    expect(verdicts(all)).toEqual([[2, "EXECUTION_FAILED"]]);
+    expect(all.dones).toMatchObject([{ outcome: "refused" }]);
+  });
+
+  test("has no witness of other bytes, nor one that is too large", () => {
+    const rig = new WorkerRig({ witnessBytesMax: 4 });
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.ran();
+    rig.assign("digits@1", [item(2)]);
+    expect(verdicts(rig.failed("EXECUTION_FAILED", "bad"))).toEqual([[2, "EXECUTION_FAILED"]]);
+  });
+
   test("keeps the engine's own code when it names the input", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
@@ -145,7 +180,13 @@ describe("a device that is lost", () => {
     rig.assign("digits@1", [item(1), item(2)]);
     rig.assign("digits@1", [item(3, { remote: true }), item(4)]);
     const { effects, dones } = rig.failed("EXECUTION_FAILED", "CUDA error 700", true);
-    expect(verdicts(said(effects))).toEqual([1, 2, 3, 4].map((seq) => [seq, "WORKER_LOST"]));
+    expect(verdicts(said(effects))).toEqual([
+      [1, "WORKER_LOST"],
+      [2, "WORKER_LOST"],
+      // They had not begun: no input of theirs is to blame.
+      [3, "BATCH_LOST"],
+      [4, "BATCH_LOST"],
+    ]);
     expect(dones.map(({ outcome }) => outcome)).toEqual(["refused", "refused"]);
     expect(effects.at(-1)).toEqual({
       type: "exit",
@@ -154,12 +195,21 @@ describe("a device that is lost", () => {
     });
   });
 
+  test("says so before its answers come back as new tickets", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    const { effects } = rig.failed("EXECUTION_FAILED", "CUDA error 700", true);
+    expect(effects.map(({ type }) => type)).toEqual(["beat", "answer", "done", "exit"]);
+    expect(effects[0]).toMatchObject({ heartbeat: { state: "draining" } });
+  });
+
   test("is refused further work until the process has ended", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
     rig.assign("digits@1", [item(1)]);
     rig.failed("EXECUTION_FAILED", "CUDA error 700", true);
-    expect(verdicts(rig.assign("digits@1", [item(2)]))).toEqual([[2, "WORKER_LOST"]]);
+    expect(verdicts(rig.assign("digits@1", [item(2)]))).toEqual([[2, "BATCH_LOST"]]);
     expect(rig.core.wakeAtUs).toBe(Infinity);
   });
 
@@ -180,7 +230,7 @@ describe("a device that is lost", () => {
     rig.ready(modelSpec("digits"));
     rig.assign("digits@1", [item(1, { remote: true })]);
     const lost = rig.tell({ type: "deviceLost", detail: "the engine's thread ended" });
-    expect(verdicts(lost)).toEqual([[1, "WORKER_LOST"]]);
+    expect(verdicts(lost)).toEqual([[1, "BATCH_LOST"]]);
     expect(lost.effects.at(-1)).toMatchObject({ type: "exit", reason: "poisoned" });
     expect(rig.tell({ type: "deviceLost", detail: "again" }).effects).toEqual([]);
   });

@@ -60,6 +60,17 @@ describe("heartbeats", () => {
     expect(beat?.backlogUs).toBeLessThanOrEqual(2_000);
   });
 
+  test("show no progress for what is loaded beside a run that does not end", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    const before = rig.pass(100_000).beats[0]?.progress;
+    rig.ready(modelSpec("other"));
+    expect(rig.pass(100_000).beats[0]).toMatchObject({ inFlight: 1, progress: before });
+    rig.ran();
+    expect(rig.pass(100_000).beats[0]).toMatchObject({ inFlight: 0, progress: (before ?? 0) + 1 });
+  });
+
   test("leave out a scheduler that is gone, once nothing is held for it", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
@@ -117,6 +128,20 @@ describe("draining", () => {
     expect(ended.dones).toHaveLength(2);
     expect(ended.effects.at(-1)).toMatchObject({ type: "exit", reason: "drained" });
     expect(rig.ran().effects).toEqual([]);
+  });
+
+  test("ends before a kill that was announced, and only ever earlier", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)], { startWithinUs: 60_000_000 });
+    const byUs = rig.nowUs + 3_000_000;
+    rig.tell({ type: "drainBegan", byUs });
+    rig.tell({ type: "drainBegan" });
+    rig.tell({ type: "drainBegan", byUs: byUs + 1 });
+    expect(rig.pass(2_999_999).effects.some(({ type }) => type === "exit")).toBe(false);
+    const ended = rig.pass(1);
+    expect(verdicts(ended)).toEqual([[1, "DRAINING"]]);
+    expect(ended.effects.at(-1)).toMatchObject({ type: "exit", reason: "drained" });
   });
 
   test("begins no load any more", () => {

@@ -12,6 +12,8 @@ const states = (rig: WorkerRig): Record<string, string> => {
   return Object.fromEntries(models.map(({ ref, state }) => [ref, state]));
 };
 
+const digest = "0".repeat(64);
+
 const operations = (rig: WorkerRig): string[] =>
   rig.effects.flatMap((effect) => {
     if (effect.type === "load") return [`load ${effect.spec.name}`];
@@ -24,10 +26,10 @@ describe("loading", () => {
     const began = rig.load(modelSpec("digits", 10 * MIB));
     expect(began.effects.map(({ type }) => type)).toEqual(["load", "beat"]);
     expect(began.beats[0]?.models).toEqual([
-      { ref: "digits@1", state: "loading", bytes: 12 * MIB },
+      { ref: "digits@1", digest, state: "loading", bytes: 12 * MIB },
     ]);
     expect(rig.loaded("digits@1", 11 * MIB).beats[0]?.models).toEqual([
-      { ref: "digits@1", state: "ready", bytes: 11 * MIB, warmUs: [[1, 100]] },
+      { ref: "digits@1", digest, state: "ready", bytes: 11 * MIB, warmUs: [[1, 100]] },
     ]);
   });
 
@@ -84,7 +86,7 @@ describe("loading", () => {
       device: device(9),
     });
     expect(beats[0]?.models).toEqual([
-      { ref: "digits@1", state: "failed", bytes: 0, error: failure },
+      { ref: "digits@1", digest, state: "failed", bytes: 0, error: failure },
     ]);
     rig.pass(14_900_000);
     expect(states(rig)).toEqual({ "digits@1": "failed" });
@@ -101,6 +103,68 @@ describe("loading", () => {
     rig.loaded("digits@1");
     rig.pass(20_000_000);
     expect(states(rig)).toEqual({ "digits@1": "ready" });
+  });
+
+  test("that ran out of memory against the estimate waits longer each time, or for room", () => {
+    const rig = new WorkerRig({}, 50 * MIB);
+    const short = { code: "OUT_OF_MEMORY", message: "no arena" } as const;
+    const failed = (): void => {
+      rig.tell({ type: "loadEnded", ref: "digits@1", loaded: short, device: device(50 * MIB) });
+    };
+    rig.load(modelSpec("digits"));
+    failed();
+    // It is said to need more than was free, so that others make way for it.
+    const beat = rig.effects.findLast(({ type }) => type === "beat");
+    expect(beat?.type === "beat" && beat.heartbeat.models).toMatchObject([
+      { state: "failed", bytes: 50 * MIB + 1, error: { code: "OUT_OF_MEMORY" } },
+    ]);
+    const again = (us: number): number => {
+      rig.pass(us);
+      rig.load(modelSpec("digits"));
+      return operations(rig).length;
+    };
+    expect(again(400_000)).toBe(1);
+    expect(again(200_000)).toBe(2);
+    failed();
+    expect(again(900_000)).toBe(2);
+    expect(again(200_000)).toBe(3);
+    failed();
+    rig.tell({ type: "deviceRead", device: device(60 * MIB) });
+    expect(again(0)).toBe(4);
+  });
+
+  test("of the same ref from other bytes unloads what is held of it first (I8)", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    const other = { ...modelSpec("digits"), digest: "1".repeat(64) };
+    rig.load(other);
+    expect(verdicts(rig.assign("digits@1", [item(2)]))).toEqual([[2, "NOT_LOADED"]]);
+    rig.ran();
+    expect(operations(rig)).toEqual(["load digits", "unload digits@1"]);
+    rig.tell({ type: "unloadEnded", ref: "digits@1", device: device(100 * MIB) });
+    const loads = rig.effects.filter((effect) => effect.type === "load");
+    expect(loads.map(({ spec }) => spec.digest)).toEqual([digest, other.digest]);
+    rig.loaded("digits@1");
+    expect(rig.effects.findLast(({ type }) => type === "beat")).toMatchObject({
+      heartbeat: { models: [{ digest: other.digest, state: "ready" }] },
+    });
+  });
+
+  test("from other bytes waits for a load under way, and takes the place of one that waits", () => {
+    const rig = new WorkerRig();
+    const other = (name: string) => ({ ...modelSpec(name), digest: "1".repeat(64) });
+    rig.load(modelSpec("one"));
+    rig.load(modelSpec("two"));
+    rig.load(other("two"));
+    rig.load(other("one"));
+    rig.loaded("one@1");
+    rig.loaded("two@1");
+    rig.tell({ type: "unloadEnded", ref: "one@1", device: device(100 * MIB) });
+    rig.loaded("one@1");
+    expect(operations(rig)).toEqual(["load one", "load two", "unload one@1", "load one"]);
+    const loads = rig.effects.filter((effect) => effect.type === "load");
+    expect(loads.map(({ spec }) => spec.digest[0])).toEqual(["0", "1", "1"]);
   });
 
   test("takes no more models than the limit, and failures make way", () => {

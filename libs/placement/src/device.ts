@@ -3,7 +3,7 @@
  * models the device holds. All of it comes from heartbeats and from what the scheduler itself sent.
  */
 
-import type { Device, Resident, WorkerHeartbeat } from "@millrace/protocol";
+import type { Device, Lifecycle, Resident, WorkerHeartbeat } from "@millrace/protocol";
 import { isAccelerator } from "@millrace/protocol";
 
 /** A batch that was sent and not reported done. `B` is the scheduler's record of it. */
@@ -27,16 +27,21 @@ export class DeviceState<B> {
   readonly id: string;
   readonly role: WorkerHeartbeat["role"];
   readonly accelerator: boolean;
+  /** Where it stands and how it is paid for, where it says so. */
+  readonly zone: string | undefined;
+  readonly lifecycle: Lifecycle | undefined;
   device: Device;
   incarnation: number;
   /** Takes new work: heard lately, not draining. */
   available = true;
+  /** The last assignment that it took, by its own word; undefined while it takes more. */
+  lastTaken: number | undefined;
   readonly outstanding = new Map<number, Outstanding<B>>();
   /** Models that can run now, by ref. */
   readonly ready = new Map<string, Slot<B>>();
   /** Of them, those in whose stacks the device is not. */
   unlisted = 0;
-  residents: readonly Resident[] = [];
+  residents: ReadonlyMap<string, Resident> = new Map();
   modelsRevision = -1;
   /** What the device had finished when it was last seen to finish something, or to be idle. */
   progress = -1;
@@ -45,18 +50,27 @@ export class DeviceState<B> {
   /** When everything known to wait on the device will be done. */
   freeAtUs = 0;
   #nextId = 1;
+  #reservedFor = 0;
 
   constructor(beat: WorkerHeartbeat) {
     this.id = beat.id;
     this.role = beat.role;
     this.device = beat.device;
     this.accelerator = isAccelerator(beat.device.class);
+    this.zone = beat.zone;
+    this.lifecycle = beat.lifecycle;
     this.incarnation = beat.incarnation;
   }
 
-  /** Records a batch as sent; returns its id. */
-  sent(batch: B, meanUs: number, nowUs: number): number {
+  /** It was sent a batch that nothing else may be lost with. */
+  get reserved(): boolean {
+    return this.#reservedFor > 0 && this.outstanding.has(this.#reservedFor);
+  }
+
+  /** Records a batch as sent; returns its id. `alone`: the device takes no other until its end. */
+  sent(batch: B, meanUs: number, nowUs: number, alone = false): number {
     const id = this.#nextId++;
+    if (alone) this.#reservedFor = id;
     this.outstanding.set(id, { id, batch, sentUs: nowUs, meanUs });
     this.freeAtUs = Math.max(this.freeAtUs, nowUs) + meanUs;
     return id;

@@ -9,6 +9,7 @@
 
 import type { Tier } from "@millrace/protocol";
 import type { DeviceState, Slot } from "./device.ts";
+import { reluctance, type Wish } from "./preference.ts";
 
 export interface PlacementOptions {
   /** Batches that one scheduler may have at one device: one runs, one waits. */
@@ -24,12 +25,15 @@ interface Holders<B> {
 }
 
 const anyDevice = (): boolean => true;
+/** Idle devices that are weighed against each other: enough to find one nearby among few zones. */
+const WEIGHED_MAX = 16;
 
 export class DevicePool<B> {
   readonly #options: PlacementOptions;
   readonly #devices = new Map<string, DeviceState<B>>();
   readonly #holders = new Map<string, Holders<B>>();
   readonly #none: ReadonlySet<DeviceState<B>> = new Set();
+  #placed = 0;
 
   constructor(options: PlacementOptions) {
     this.#options = options;
@@ -49,13 +53,19 @@ export class DevicePool<B> {
 
   add(device: DeviceState<B>): void {
     this.#devices.set(device.id, device);
+    if (isPlaced(device)) this.#placed++;
+  }
+
+  /** Whether any device says where it stands or how it is paid for; else all are alike. */
+  get hasPlaces(): boolean {
+    return this.#placed > 0;
   }
 
   /** Forgets a device and everything it held. */
   remove(device: DeviceState<B>): void {
     device.available = false;
     this.setReady(device, new Set());
-    this.#devices.delete(device.id);
+    if (this.#devices.delete(device.id) && isPlaced(device)) this.#placed--;
   }
 
   /** The device now holds exactly these models, ready to run. */
@@ -87,6 +97,7 @@ export class DevicePool<B> {
     return (
       device.available &&
       device.outstanding.size < this.#options.outstandingMax &&
+      !device.reserved &&
       device.freeAtUs - nowUs <= this.#options.leadUs
     );
   }
@@ -97,6 +108,7 @@ export class DevicePool<B> {
   takesAtUs(device: DeviceState<B>): number {
     if (!device.available || device.outstanding.size >= this.#options.outstandingMax)
       return Infinity;
+    if (device.reserved) return Infinity;
     return device.freeAtUs - this.#options.leadUs;
   }
 
@@ -114,26 +126,44 @@ export class DevicePool<B> {
   /**
    * An idle device for the model: accelerators first for realtime and standard, CPUs first for
    * batch. `spill` decides whether the other kind may serve when the preferred kind is busy.
+   * `empty`: only a device that holds nothing will do. `wish` orders those of a kind; without it
+   * they are alike.
    */
   pick(
     ref: string,
     tier: Tier,
     nowUs: number,
     spill: (device: DeviceState<B>) => boolean,
+    empty = false,
+    wish?: Wish,
   ): DeviceState<B> | undefined {
     const holders = this.#holders.get(ref);
     if (holders === undefined) return undefined;
     const preferred = tier === 2 ? holders.cpus : holders.accelerators;
     const other = tier === 2 ? holders.accelerators : holders.cpus;
-    return this.#find(preferred, nowUs, anyDevice) ?? this.#find(other, nowUs, spill);
+    if (!empty) {
+      return this.#find(preferred, nowUs, anyDevice, wish) ?? this.#find(other, nowUs, spill, wish);
+    }
+    const isEmpty = (device: DeviceState<B>): boolean => device.outstanding.size === 0;
+    const spillsEmpty = (device: DeviceState<B>): boolean => isEmpty(device) && spill(device);
+    return (
+      this.#find(preferred, nowUs, isEmpty, wish) ?? this.#find(other, nowUs, spillsEmpty, wish)
+    );
   }
 
-  /** The newest idle device that `usable` accepts; slots that are not idle any more are dropped. */
+  /**
+   * The newest idle device that `usable` accepts, or with a wish the one of the newest that suits
+   * it best; slots that are not idle any more are dropped.
+   */
   #find(
     stack: Slot<B>[],
     nowUs: number,
     usable: (device: DeviceState<B>) => boolean,
+    wish: Wish | undefined,
   ): DeviceState<B> | undefined {
+    let best: DeviceState<B> | undefined;
+    let least = Infinity;
+    let weighed = 0;
     for (let at = stack.length - 1; at >= 0; at--) {
       const slot = stack[at] as Slot<B>;
       const { device } = slot;
@@ -141,9 +171,14 @@ export class DevicePool<B> {
         stack.splice(at, 1);
         slot.listed = false;
         if (!slot.gone) device.unlisted++;
-      } else if (usable(device)) return device;
+      } else if (usable(device)) {
+        const cost = wish === undefined ? 0 : reluctance(device, wish);
+        if (cost === 0) return device;
+        if (cost < least) [best, least] = [device, cost];
+        if (++weighed >= WEIGHED_MAX) break;
+      }
     }
-    return undefined;
+    return best;
   }
 
   #holdersOf(ref: string): Holders<B> {
@@ -155,3 +190,6 @@ export class DevicePool<B> {
     return holders;
   }
 }
+
+const isPlaced = ({ lifecycle, zone }: DeviceState<unknown>): boolean =>
+  zone !== undefined || lifecycle !== undefined;

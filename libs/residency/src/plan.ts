@@ -14,10 +14,12 @@
 export interface ResidentView {
   readonly ref: string;
   readonly state: "loading" | "ready" | "unloading" | "failed";
-  /** Of a failed one 0, or what it needs where that was not free. */
+  /** Of a failed one 0, or what it needs there where that was not free. */
   readonly bytes: number;
   /** Batches of it are on the device. */
   readonly busy: boolean;
+  /** From other bytes than the registry has for it now: it is no copy, and goes (I8). */
+  readonly stale: boolean;
 }
 
 /** Not the model's fault, and no reason to wait: it fits once others have made way. */
@@ -60,12 +62,18 @@ export interface ResidencyOptions {
   readonly copyWaitUs: number;
   /** Copies of a model that are kept where there is room, on different devices. */
   readonly copiesIdle: number;
+  /**
+   * A model that nobody asked for so long is parked: it leaves every device although there is room,
+   * and comes back when a request waits for it. Infinity keeps all of them.
+   */
+  readonly parkAfterUs: number;
 }
 
 export const RESIDENCY_DEFAULTS: ResidencyOptions = {
   residencyUsMin: 300_000,
   copyWaitUs: 50_000,
   copiesIdle: 2,
+  parkAfterUs: Infinity,
 };
 
 export type ResidencyAction =
@@ -98,9 +106,15 @@ export function planResidency(
   const actions: ResidencyAction[] = [];
   const rooms = view.devices.map(roomOf);
   unloadUnwanted(view, rooms, actions);
+  const isParked = ({ queuedRows, lastUsedUs }: ModelView): boolean =>
+    queuedRows === 0 && nowUs - lastUsedUs > options.parkAfterUs;
+  // A copy stays as long after its load as well: a restart forgets what was asked for before.
+  const isOld = (device: string, ref: string): boolean =>
+    nowUs - loadedAtUs(device, ref) > options.parkAfterUs;
+  unloadParked(view, rooms, isParked, isOld, actions);
   const copies = countCopies(view.devices);
   const inNeed = [...view.models.values()]
-    .filter((model) => model.wanted || model.queuedRows > 0)
+    .filter((model) => (model.wanted && !isParked(model)) || model.queuedRows > 0)
     .sort((a, b) => needOf(b, copies) - needOf(a, copies) || (a.ref < b.ref ? -1 : 1));
   for (const model of inNeed) {
     const held = copies.get(model.ref) ?? 0;
@@ -109,9 +123,9 @@ export function planResidency(
     const candidates = rooms
       .filter((room) => mayLoad(room, model))
       .sort((a, b) => preference(a, model, held, view) - preference(b, model, held, view));
-    const free = candidates.find((room) => room.freeBytes >= model.bytes);
+    const free = candidates.find((room) => room.freeBytes >= needOn(room.device, model));
     if (free !== undefined) {
-      free.freeBytes -= model.bytes;
+      free.freeBytes -= needOn(free.device, model);
       free.loading = true;
       const why = held === 0 ? "no copy" : pressed ? "queue" : "spare copy";
       actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
@@ -136,14 +150,30 @@ function unloadUnwanted(view: ResidencyView, rooms: Room[], actions: ResidencyAc
     for (const resident of room.device.residents) {
       if (resident.state !== "ready" || resident.busy) continue;
       const model = view.models.get(resident.ref);
-      if (model !== undefined && (model.wanted || model.keep || model.queuedRows > 0)) continue;
+      const wanted = model !== undefined && (model.wanted || model.keep || model.queuedRows > 0);
+      if (wanted && !resident.stale) continue;
       room.leaving.add(resident.ref);
-      actions.push({
-        type: "unload",
-        device: room.device.id,
-        ref: resident.ref,
-        why: "not wanted",
-      });
+      const why = wanted ? "other bytes" : "not wanted";
+      actions.push({ type: "unload", device: room.device.id, ref: resident.ref, why });
+    }
+  }
+}
+
+/** What nobody asks for any more goes, though others have no need of its room. */
+function unloadParked(
+  view: ResidencyView,
+  rooms: readonly Room[],
+  isParked: (model: ModelView) => boolean,
+  isOld: (device: string, ref: string) => boolean,
+  actions: ResidencyAction[],
+): void {
+  for (const { device, leaving } of rooms) {
+    for (const { ref, state, busy } of device.residents) {
+      const model = view.models.get(ref);
+      if (state !== "ready" || busy || leaving.has(ref) || model === undefined) continue;
+      if (!isParked(model) || !isOld(device.id, ref)) continue;
+      leaving.add(ref);
+      actions.push({ type: "unload", device: device.id, ref, why: "idle" });
     }
   }
 }
@@ -151,8 +181,9 @@ function unloadUnwanted(view: ResidencyView, rooms: Room[], actions: ResidencyAc
 function countCopies(devices: readonly DeviceView[]): Map<string, number> {
   const copies = new Map<string, number>();
   for (const device of devices) {
-    for (const { ref, state } of device.residents) {
-      if (state === "ready" || state === "loading") copies.set(ref, (copies.get(ref) ?? 0) + 1);
+    for (const { ref, state, stale } of device.residents) {
+      if (!stale && (state === "ready" || state === "loading"))
+        copies.set(ref, (copies.get(ref) ?? 0) + 1);
     }
   }
   return copies;
@@ -170,10 +201,19 @@ function mayLoad(room: Room, model: ModelView): boolean {
   const { device } = room;
   return (
     !room.loading &&
-    model.bytes <= device.totalBytes &&
-    !device.residents.some((held) => held.ref === model.ref && !isShortOfRoom(held))
+    needOn(device, model) <= device.totalBytes &&
+    !device.residents.some((held) => held.ref === model.ref && !mayReplace(held))
   );
 }
+
+/** What loading the model there is expected to take, or has been found to take. */
+function needOn(device: DeviceView, model: ModelView): number {
+  const failed = device.residents.find((held) => held.ref === model.ref && isShortOfRoom(held));
+  return Math.max(model.bytes, failed?.bytes ?? 0);
+}
+
+const mayReplace = (held: ResidentView): boolean =>
+  isShortOfRoom(held) || (held.stale && held.state === "failed");
 
 /**
  * Smaller is better: the first copy on an accelerator, the second on the other kind, then space.
@@ -200,6 +240,7 @@ function evictFor(
   let best: { room: Room; victims: readonly ResidentView[]; value: number } | undefined;
   for (const room of candidates) {
     let freeBytes = room.freeBytes;
+    const needBytes = needOn(room.device, model);
     for (const resident of room.device.residents) {
       if (room.leaving.has(resident.ref)) freeBytes += resident.bytes;
     }
@@ -214,12 +255,12 @@ function evictFor(
       })
       .sort((a, b) => valueOf(a.ref, view) - valueOf(b.ref, view));
     for (const resident of evictable) {
-      if (freeBytes >= model.bytes) break;
+      if (freeBytes >= needBytes) break;
       victims.push(resident);
       freeBytes += resident.bytes;
       value = Math.max(value, valueOf(resident.ref, view));
     }
-    if (freeBytes < model.bytes) continue;
+    if (freeBytes < needBytes) continue;
     if (best === undefined || value < best.value) best = { room, victims, value };
   }
   if (best === undefined) return;

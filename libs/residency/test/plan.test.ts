@@ -8,6 +8,7 @@ import {
   isShortOfRoom,
   type ModelView,
   planResidency,
+  RESIDENCY_DEFAULTS,
   type ResidentView,
 } from "../src/index.ts";
 
@@ -35,6 +36,7 @@ const held = (ref: string, options: Partial<ResidentView> = {}): ResidentView =>
   state: "ready",
   bytes: 20,
   busy: false,
+  stale: false,
   ...options,
 });
 
@@ -113,12 +115,72 @@ describe("residency plan", () => {
     ]);
   });
 
+  test("a copy from other bytes is none, and goes before the right one comes (I8)", () => {
+    const models = [model("a", { queuedRows: 1 })];
+    const stale = held("a", { stale: true });
+    expect(plan([device("gpu", 50, [stale])], models)).toEqual(["unload a gpu"]);
+    expect(plan([device("gpu", 50, [held("a", { stale: true, busy: true })])], models)).toEqual([]);
+    const devices = [device("gpu", 50, [stale]), device("other", 50, [])];
+    expect(plan(devices, models)).toEqual(["unload a gpu", "load a other"]);
+    const failed = held("a", { stale: true, state: "failed", bytes: 0 });
+    expect(plan([device("gpu", 50, [failed])], models)).toEqual(["load a gpu"]);
+  });
+
+  test("what a load was found to need there is not tried again with less", () => {
+    const failed = held("a", { state: "failed", bytes: 60 });
+    const models = [model("a", { bytes: 20, queuedRows: 1 }), model("b"), model("c")];
+    const full = [device("gpu", 50, [failed, held("b"), held("c", { bytes: 30 })])];
+    expect(plan(full, models)).toEqual(["unload b gpu"]);
+  });
+
+  describe("with a time after which models are parked", () => {
+    const NOW_US = 100_000_000;
+    const options = { ...RESIDENCY_DEFAULTS, parkAfterUs: 10_000_000 };
+    const parked = (devices: readonly DeviceView[], models: readonly ModelView[], loadedAtUs = 0) =>
+      planResidency(
+        { devices, models: new Map(models.map((one) => [one.ref, one])) },
+        () => loadedAtUs,
+        NOW_US,
+        options,
+      ).map(({ type, ref, device: at, why }) => `${type} ${ref} ${at}: ${why}`);
+
+    test("a model that nobody asked for leaves every device, though there is room", () => {
+      const devices = [device("gpu", 60, [held("a"), held("b")]), device("cpu", 80, [held("a")])];
+      const models = [model("a"), model("b", { lastUsedUs: NOW_US - 9_000_000 })];
+      expect(parked(devices, models)).toEqual([
+        "unload a gpu: idle",
+        "unload a cpu: idle",
+        "load b cpu: spare copy",
+      ]);
+      expect(plan(devices, models, NOW_US)).toEqual(["load b cpu"]);
+    });
+
+    test("it stays away until a request waits for it, and makes others go then", () => {
+      const empty = [device("gpu", 100)];
+      expect(parked(empty, [model("a")])).toEqual([]);
+      expect(parked(empty, [model("a", { queuedRows: 1 })])).toEqual(["load a gpu: no copy"]);
+      const used = model("b", { lastUsedUs: NOW_US });
+      const full = [device("gpu", 10, [held("b", { bytes: 90 })])];
+      expect(parked(full, [model("a", { queuedRows: 1 }), used])).toEqual([
+        "unload b gpu: room for a",
+      ]);
+    });
+
+    test("what runs, what waits and what was just loaded stays", () => {
+      expect(parked([device("gpu", 80, [held("a", { busy: true })])], [model("a")])).toEqual([]);
+      const waited = model("a", { queuedRows: 1 });
+      expect(parked([device("gpu", 80, [held("a")])], [waited])).toEqual([]);
+      expect(parked([device("gpu", 80, [held("a")])], [model("a")], NOW_US - 1_000)).toEqual([]);
+    });
+  });
+
   test("whatever is asked for, loads fit and evictions are of idle models (I3)", () => {
     const resident = fc.record({
       ref: fc.constantFrom(...NAMES),
       state: fc.constantFrom<ResidentView["state"]>("ready", "loading", "unloading", "failed"),
       bytes: fc.integer({ min: 1, max: 40 }),
       busy: fc.boolean(),
+      stale: fc.boolean(),
     });
     const anyDevice = fc.record({
       id: fc.constantFrom("d1", "d2", "d3"),
@@ -152,13 +214,15 @@ describe("residency plan", () => {
             );
             const there = target.residents.find(({ ref }) => ref === action.ref);
             if (action.type === "load") {
-              expect(there === undefined || isShortOfRoom(there)).toBe(true);
+              const failed = there?.stale === true && there.state === "failed";
+              expect(there === undefined || failed || isShortOfRoom(there)).toBe(true);
               const bytes =
                 (loaded.get(target.id) ?? 0) + present(byRef.get(action.ref), action.ref).bytes;
               loaded.set(target.id, bytes);
               expect(bytes).toBeLessThanOrEqual(target.freeBytes);
             } else {
               expect(there).toMatchObject({ state: "ready", busy: false });
+              if (there?.stale === true) continue;
               expect(byRef.get(action.ref)?.queuedRows ?? 0).toBe(0);
             }
           }

@@ -5,12 +5,18 @@
  */
 
 import { type BatchLimits, formBatch, type Queued, worthWaitingUs } from "@millrace/batching";
-import type { DevicePool, DeviceState } from "@millrace/placement";
+import {
+  type DevicePool,
+  type DeviceState,
+  type Wish,
+  worthWaitingNearUs,
+} from "@millrace/placement";
 import type { AssignmentItem, Tier } from "@millrace/protocol";
 import { Heap } from "@millrace/std";
 import type { Effects } from "./effects.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
+import type { Zones } from "./zones.ts";
 
 /** What a device was sent: enough to refuse its tickets when the device is lost. */
 export interface Batch {
@@ -32,6 +38,8 @@ export class Dispatching {
   readonly #models: Models;
   readonly #pool: DevicePool<Batch>;
   readonly #effects: Effects;
+  readonly #zones: Zones;
+  readonly #isAtRisk: (zone: string) => boolean;
   readonly #limits = new Map<number, BatchLimits>();
   readonly #wakes = new Heap<Wake>((a, b) => a.atUs < b.atUs);
   readonly #holds = new Set<ModelState>();
@@ -43,11 +51,14 @@ export class Dispatching {
     models: Models,
     pool: DevicePool<Batch>,
     effects: Effects,
+    zones: Zones,
   ) {
     this.#options = options;
     this.#models = models;
     this.#pool = pool;
     this.#effects = effects;
+    this.#zones = zones;
+    this.#isAtRisk = zones.isAtRisk.bind(zones);
   }
 
   /** When a device is expected to take work again, or a held queue is let go. */
@@ -78,9 +89,10 @@ export class Dispatching {
     for (;;) {
       const tier = model.queue.topTier;
       if (tier === undefined) break;
-      const device = this.#pool.pick(model.ref, tier, nowUs, (other) =>
-        this.#spills(model, other, tier, nowUs),
-      );
+      const spills = (other: DeviceState<Batch>): boolean =>
+        this.#spills(model, other, tier, nowUs);
+      const wish = this.#wish(model, tier);
+      const device = this.#pool.pick(model.ref, tier, nowUs, spills, isSuspect(model), wish);
       if (device === undefined || !this.#send(model, device, nowUs)) break;
     }
     this.#settle(model);
@@ -95,10 +107,19 @@ export class Dispatching {
         this.#pool.idle(device);
         return;
       }
+      // It goes when the device has finished what it holds, and nothing is sent there before.
+      if (isSuspect(model) && device.outstanding.size > 0) break;
       if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
       this.#settle(model);
     }
     this.#wakeFor(device, nowUs);
+  }
+
+  /** What the most urgent ticket would rather have; undefined where all devices are alike. */
+  #wish(model: ModelState, tier: Tier): Wish | undefined {
+    if (!this.#pool.hasPlaces) return undefined;
+    const zone = this.#zones.of(model.queue.peek()?.ingress ?? "");
+    return { tier, zone, isAtRisk: this.#isAtRisk };
   }
 
   #settle(model: ModelState): void {
@@ -113,6 +134,7 @@ export class Dispatching {
   #letGo(model: ModelState): void {
     if (model.held === undefined) return;
     model.held = undefined;
+    model.heldFor = undefined;
     this.#holds.delete(model);
   }
 
@@ -178,12 +200,45 @@ export class Dispatching {
     return cpuUs < soonestUs + aheadUs;
   }
 
-  /** Time until the rows that wait in the tier and above are through, on so many devices. */
-  queueUs(model: ModelState, tier: Tier, devices: number): number {
-    const rows = model.queue.rowsThrough(tier);
+  /**
+   * Time until the rows are through that wait in the tiers above, and in the tier with an earlier
+   * deadline, on so many devices.
+   */
+  queueUs(model: ModelState, tier: Tier, devices: number, deadlineUs = Infinity): number {
+    const rows = model.queue.rowsAhead(tier, deadlineUs);
     if (rows === 0) return 0;
     const full = model.fastestUs(Math.min(rows, model.rowsMax));
     return Math.ceil((full * (rows / model.rowsMax)) / Math.max(1, devices));
+  }
+
+  /**
+   * How long the soonest of the model's devices is kept busy by what it holds, and by what waits
+   * for it ahead of a ticket of the tier with this deadline, but for the model's own queue;
+   * undefined while no device is ready. Other models' work is taken to be shared by their devices.
+   */
+  othersUs(model: ModelState, tier: Tier, deadlineUs: number, nowUs: number): number | undefined {
+    let scanned = 0;
+    let soonestUs: number | undefined;
+    for (const device of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (!device.available) continue;
+      let us = Math.max(0, device.freeAtUs - nowUs);
+      for (const other of this.#candidates(device)) {
+        if (other === model) continue;
+        const holders = this.#pool.holders(other.ref).size;
+        us += this.queueUs(other, tier, holders, deadlineUs);
+      }
+      soonestUs = Math.min(soonestUs ?? Infinity, us);
+      if (soonestUs === 0) break;
+    }
+    return soonestUs;
+  }
+
+  /** What a request that arrives now at the tier would wait; 0 while no device is ready. */
+  waitUs(model: ModelState, tier: Tier, nowUs: number): number {
+    const othersUs = this.othersUs(model, tier, Infinity, nowUs);
+    if (othersUs === undefined) return 0;
+    return Math.ceil(othersUs) + this.queueUs(model, tier, this.#pool.holders(model.ref).size);
   }
 
   /** Forms a batch and sends it; false when the device gets nothing. */
@@ -192,21 +247,23 @@ export class Dispatching {
     const profile = model.profileOn(device.device.class);
     if (this.#holdsBack(model, device, nowUs)) return false;
     const startUs = Math.max(nowUs, device.freeAtUs);
-    const limits = this.#limitsFor(model.rowsMax);
+    const limits = this.#limitsFor(profile.bestRows(model.rowsMax));
+    const isBusy = device.outstanding.size > 0;
     const formed = formBatch(
       model.queue,
       profile,
       limits,
       nowUs,
       startUs,
-      (entry) => entry.avoid !== device.id,
+      (entry) => entry.avoid !== device.id && !(entry.ticket.alone && isBusy),
     );
     for (const entry of formed.missed) this.#missed(model, entry, profile.meanUs(1), nowUs);
     if (formed.entries.length === 0) return false;
     this.#letGo(model);
     const meanUs = profile.meanUs(formed.rows);
     const batch: Batch = { model, entries: formed.entries, rows: formed.rows };
-    const id = device.sent(batch, meanUs, nowUs);
+    const alone = formed.entries[0]?.ticket.alone === true;
+    const id = device.sent(batch, meanUs, nowUs, alone);
     model.lastUsedUs = nowUs;
     this.rowsSent += formed.rows;
     this.batchesSent++;
@@ -242,18 +299,51 @@ export class Dispatching {
   #holdsBack(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
     if (device.freeAtUs > nowUs) return false;
     const head = model.queue.peek();
-    if (head === undefined) return false;
-    if (model.held !== undefined) return model.held === head && model.holdUntilUs > nowUs;
+    if (head === undefined || head.ticket.alone) return false;
+    if (model.held !== undefined) {
+      // The device that it was held for has come.
+      if (model.heldFor !== undefined && model.heldFor === device.zone) return false;
+      return model.held === head && model.holdUntilUs > nowUs;
+    }
     const profile = model.profileOn(device.device.class);
     const rows = Math.min(model.rowsMax, model.queue.rowsThrough(2));
-    const waitUs = worthWaitingUs(profile, rows, model.rowsMax, model.arrivals.expected);
+    const companyUs = worthWaitingUs(profile, rows, model.rowsMax, model.arrivals.expected);
+    const nearUs = companyUs > 0 ? 0 : this.#nearUs(model, device, head, nowUs);
+    const waitUs = Math.max(companyUs, nearUs);
     if (waitUs === 0) return false;
     const slackUs = head.deadlineUs - nowUs - profile.estimateUs(model.rowsMax);
     if (slackUs <= waitUs) return false;
     model.held = head;
+    model.heldFor = nearUs > 0 ? this.#zones.of(head.ingress) : undefined;
     model.holdUntilUs = nowUs + Math.ceil(waitUs);
     this.#holds.add(model);
     return true;
+  }
+
+  /**
+   * How long to wait for a device in the caller's zone in place of this one elsewhere; 0 where none
+   * there is free within the time that the crossing is worth.
+   */
+  #nearUs(
+    model: ModelState,
+    device: DeviceState<Batch>,
+    { ingress, ticket }: Queued,
+    nowUs: number,
+  ): number {
+    if (!this.#pool.hasPlaces || device.zone === undefined) return 0;
+    const zone = this.#zones.of(ingress);
+    if (zone === undefined || zone === device.zone) return 0;
+    // What would go with it is taken to be like it.
+    const bytes = ticket.bodyBytes * Math.min(model.queue.size, model.rowsMax);
+    const worthUs = worthWaitingNearUs(bytes, this.#options);
+    let scanned = 0;
+    for (const near of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (near.zone !== zone || near.accelerator !== device.accelerator) continue;
+      const inUs = Math.max(near.freeAtUs, this.#pool.takesAtUs(near)) - nowUs;
+      if (inUs > 0 && inUs <= worthUs) return worthUs;
+    }
+    return 0;
   }
 
   #wakeFor(device: DeviceState<Batch>, nowUs: number): void {
@@ -271,6 +361,9 @@ export class Dispatching {
     return limits;
   }
 }
+
+/** What is to go next may have cost a worker: it gets a device for itself. */
+const isSuspect = ({ queue }: ModelState): boolean => queue.peek()?.ticket.alone === true;
 
 function itemOf(entry: Queued, nowUs: number): AssignmentItem {
   const { ticket } = entry;

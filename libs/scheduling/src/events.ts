@@ -6,6 +6,7 @@ import type {
   Command,
   DoneFrame,
   ErrorCode,
+  IngressHeartbeat,
   ModelRecord,
   SchedulerHeartbeat,
   TicketFrame,
@@ -18,6 +19,7 @@ export type SchedulerEvent =
   | { readonly type: "batchDone"; readonly frame: DoneFrame }
   | { readonly type: "workerBeat"; readonly heartbeat: WorkerHeartbeat }
   | { readonly type: "schedulerBeat"; readonly heartbeat: SchedulerHeartbeat }
+  | { readonly type: "ingressBeat"; readonly heartbeat: IngressHeartbeat }
   /** The broker says that the connection of this name is gone: a hint, the next beat reinstates. */
   | { readonly type: "disconnected"; readonly name: string }
   | { readonly type: "modelChanged"; readonly record: ModelRecord }
@@ -40,5 +42,10 @@ export interface Refusal {
 export type SchedulerEffect =
   | { readonly type: "assign"; readonly worker: string; readonly frame: AssignmentFrame }
   | { readonly type: "refuse"; readonly ingress: string; readonly refusals: readonly Refusal[] }
-  | { readonly type: "command"; readonly worker: string; readonly command: Command }
+  | {
+      readonly type: "command";
+      readonly worker: string;
+      readonly command: Command;
+      readonly why: string;
+    }
   | { readonly type: "beat"; readonly heartbeat: SchedulerHeartbeat };

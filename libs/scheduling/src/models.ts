@@ -7,6 +7,8 @@ import {
   type ModelRecord,
   modelRef,
   type ModelSpec,
+  type Resident,
+  splitRef,
 } from "@millrace/protocol";
 
 /** Loading takes at least the file; sessions measured took up to a quarter more. */
@@ -23,10 +25,19 @@ export class ModelState {
   wanted = false;
   /** Of the loads seen, the largest. */
   measuredBytes = 0;
+  /** Of the loads seen, the shortest; undefined before the first. */
+  loadUs: number | undefined;
+  /** When it was last asked for, pushed or made the version that answers. */
   lastUsedUs = -Infinity;
+  /** Requests could not wait for a first copy: it counts as waited for until then. */
+  missedUntilUs = -Infinity;
   /** The queue is held back for company until then; -1 when it is not, or was already. */
   holdUntilUs = -1;
   held: Queued | undefined;
+  /** The zone whose devices it is held for; undefined where it is held for company. */
+  heldFor: string | undefined;
+  /** When its queue is next looked through for what is out of reach; Infinity when it is not. */
+  lookAtUs = Infinity;
 
   constructor(ref: string, options: QueueOptions) {
     this.ref = ref;
@@ -41,6 +52,23 @@ export class ModelState {
   get loadBytes(): number {
     const estimated = Math.ceil((this.spec?.bytes ?? 0) * LOADED_PER_FILE_BYTE);
     return Math.max(this.measuredBytes, estimated);
+  }
+
+  /** Rows that wait, and one for those that could not wait for the load that they call for. */
+  wantedRows(nowUs: number): number {
+    return Math.max(this.queue.rowsThrough(2), nowUs < this.missedUntilUs ? 1 : 0);
+  }
+
+  /** A resident from other bytes is another model, whatever its name (I8). */
+  isOtherThan({ digest }: Pick<Resident, "digest">): boolean {
+    return this.spec !== undefined && digest !== undefined && digest !== this.spec.digest;
+  }
+
+  /** What was learned of the bytes before says nothing of these. */
+  forget(): void {
+    this.measuredBytes = 0;
+    this.loadUs = undefined;
+    this.profiles.clear();
   }
 
   profileOn(device: DeviceClass): Profile {
@@ -62,9 +90,14 @@ export class ModelState {
   }
 }
 
+/** Why nothing will answer for a version any more. */
+export type Removed = "MODEL_NOT_FOUND" | "VERSION_NOT_FOUND";
+
 /** All versions of all models, kept in step with the registry. */
 export class Models {
   readonly #byRef = new Map<string, ModelState>();
+  /** Versions that were here and are removed, the oldest first; at the limit they are forgotten. */
+  readonly #removed = new Set<string>();
   readonly #records = new Map<string, ModelRecord>();
   readonly #options: QueueOptions;
   /** Models whose queues are not empty. */
@@ -97,35 +130,62 @@ export class Models {
     return this.#records.get(name);
   }
 
-  changed(record: ModelRecord): void {
+  /** Undefined for a version that may be known to others already. */
+  removal(ref: string): Removed | undefined {
+    if (!this.#removed.has(ref)) return undefined;
+    return this.#records.has(splitRef(ref).name) ? "VERSION_NOT_FOUND" : "MODEL_NOT_FOUND";
+  }
+
+  /**
+   * @param askedUs the time of last use for a version that is new, or answers from now on.
+   * @returns versions that went with this, where tickets still wait for them.
+   */
+  changed(record: ModelRecord, askedUs: number): readonly ModelState[] {
     const before = this.#records.get(record.name);
     this.#records.set(record.name, record);
     for (const spec of Object.values(record.versions)) {
-      const model = this.ensure(modelRef(spec.name, spec.version));
-      if (model === undefined) return;
+      const ref = modelRef(spec.name, spec.version);
+      this.#removed.delete(ref);
+      const model = this.ensure(ref);
+      if (model === undefined) return [];
+      const isNew = model.spec?.digest !== spec.digest;
+      if (isNew) model.forget();
       model.spec = spec;
-      model.wanted = record.loaded && spec.version === record.active;
+      const wanted = record.loaded && spec.version === record.active;
+      if (wanted && (isNew || !model.wanted)) {
+        model.lastUsedUs = Math.max(model.lastUsedUs, askedUs);
+      }
+      model.wanted = wanted;
     }
-    if (before === undefined) return;
-    for (const spec of Object.values(before.versions)) {
-      if (record.versions[String(spec.version)] === undefined) this.#drop(spec);
-    }
+    const gone = Object.values(before?.versions ?? {}).filter(
+      ({ version }) => record.versions[String(version)] === undefined,
+    );
+    return this.#drop(gone);
   }
 
-  removed(name: string): void {
+  /** @returns versions for which tickets still wait. */
+  removed(name: string): readonly ModelState[] {
     const record = this.#records.get(name);
-    if (record === undefined) return;
+    if (record === undefined) return [];
     this.#records.delete(name);
-    for (const spec of Object.values(record.versions)) this.#drop(spec);
+    return this.#drop(Object.values(record.versions));
   }
 
-  /** Its queue runs dry by itself: what waits is served or refused by the sweep. */
-  #drop(spec: ModelSpec): void {
-    const ref = modelRef(spec.name, spec.version);
-    const model = this.#byRef.get(ref);
-    if (model === undefined) return;
-    model.wanted = false;
-    model.spec = undefined;
-    if (model.queue.size === 0) this.#byRef.delete(ref);
+  #drop(specs: readonly ModelSpec[]): readonly ModelState[] {
+    const waited: ModelState[] = [];
+    for (const spec of specs) {
+      const ref = modelRef(spec.name, spec.version);
+      this.#removed.add(ref);
+      if (this.#removed.size > MODELS_MAX) {
+        this.#removed.delete(this.#removed.values().next().value as string); // I6
+      }
+      const model = this.#byRef.get(ref);
+      if (model === undefined) continue;
+      model.wanted = false;
+      model.spec = undefined;
+      this.#byRef.delete(ref);
+      if (model.queue.size > 0) waited.push(model);
+    }
+    return waited;
   }
 }

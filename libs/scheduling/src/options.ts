@@ -23,12 +23,23 @@ export interface SchedulerOptions {
   readonly leadUs: number;
   /** Batches at one device: one runs, one waits. */
   readonly outstandingMax: number;
-  /** How long tickets wait for a first worker before they are refused as NO_DEVICE. */
+  /**
+   * How long tickets wait for a first worker before they are refused as NO_DEVICE; Infinity where
+   * a fleet starts one for them: they wait until their deadlines.
+   */
   readonly noDeviceGraceUs: number;
+  /** A model whose load came too late for a request counts as waited for so much longer. */
+  readonly missedForUs: number;
   /** A batch or command that the worker's heartbeats do not know after this long is lost. */
   readonly lostAfterUs: number;
   /** A device that finishes nothing for this long, and four times what it holds, is wedged. */
   readonly wedgedAfterUs: number;
+  /**
+   * What a byte across zones costs, in microseconds of a device that is paid for; and how long a
+   * batch waits at most for a device in its caller's zone while one elsewhere is idle.
+   */
+  readonly crossingUsPerByte: number;
+  readonly nearWaitUsMax: number;
   /** How often waiting tickets are checked against their deadlines. */
   readonly sweepUs: number;
   /** Least time between two residency plans. */
@@ -48,8 +59,11 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   leadUs: 1_000,
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,
+  missedForUs: 5_000_000,
   lostAfterUs: 300_000,
   wedgedAfterUs: 1_000_000,
+  crossingUsPerByte: 0.07,
+  nearWaitUsMax: 5_000,
   sweepUs: 50_000,
   planUs: 5_000,
   residency: RESIDENCY_DEFAULTS,

@@ -98,8 +98,12 @@ export class Residency {
     return this.decides ? this.#dueUs : Infinity;
   }
 
+  get knowsRegistry(): boolean {
+    return this.#registry === "read";
+  }
+
   get decides(): boolean {
-    return this.#registry === "read" && this.#schedulers.owner(KEY) === this.#options.id;
+    return this.knowsRegistry && this.#schedulers.owner(KEY) === this.#options.id;
   }
 
   planIfDue(nowUs: number): void {
@@ -125,15 +129,16 @@ export class Residency {
   }
 
   #give(action: ResidencyAction, nowUs: number): void {
+    const { device: worker, why } = action;
     const by = this.#options.id;
     const model = this.#models.get(action.ref);
     if (action.type === "load") {
       if (model?.spec === undefined) return;
       const command = { v: 1, kind: "load", spec: model.spec, by } as const;
-      this.#effects.push({ type: "command", worker: action.device, command });
+      this.#effects.push({ type: "command", worker, command, why });
     } else {
       const command = { v: 1, kind: "unload", ref: action.ref, by } as const;
-      this.#effects.push({ type: "command", worker: action.device, command });
+      this.#effects.push({ type: "command", worker, command, why });
     }
     const bytes = action.type === "load" ? (model?.loadBytes ?? 0) : 0;
     // What no heartbeat shows by then was lost, and may be given again.
@@ -153,7 +158,9 @@ export class Residency {
     const residents: ResidentView[] = [];
     const shown = new Set<string>();
     let freeBytes = device.device.memoryFreeBytes;
-    for (const { ref, state, bytes } of device.residents) {
+    for (const resident of device.residents.values()) {
+      const { ref, state, bytes } = resident;
+      const stale = this.#models.get(ref)?.isOtherThan(resident) === true;
       shown.add(ref);
       const given = this.#given.get(`${device.id} ${ref}`);
       const leaving = given?.action.type === "unload" && state === "ready";
@@ -164,11 +171,11 @@ export class Residency {
         this.#given.delete(`${device.id} ${ref}`);
       }
       const now = leaving ? "unloading" : again ? "loading" : state;
-      residents.push({ ref, state: now, bytes, busy: busy.has(ref) });
+      residents.push({ ref, state: now, bytes, busy: busy.has(ref), stale });
     }
     for (const { action, bytes } of this.#given.values()) {
       if (action.device !== device.id || action.type !== "load" || shown.has(action.ref)) continue;
-      residents.push({ ref: action.ref, state: "loading", bytes, busy: false });
+      residents.push({ ref: action.ref, state: "loading", bytes, busy: false, stale: false });
       freeBytes -= bytes;
     }
     const { accelerator, id } = device;
@@ -189,7 +196,7 @@ export class Residency {
         bytes: model.loadBytes,
         wanted: model.wanted,
         keep: !model.wanted && this.#keeps(model, nowUs),
-        queuedRows: model.queue.rowsThrough(2) + (other?.queuedRows ?? 0),
+        queuedRows: model.wantedRows(nowUs) + (other?.queuedRows ?? 0),
         waitUs: Math.max(this.#waitUs(model), other?.waitUs ?? 0),
         rowsPerSecond: model.arrivals.rowsPerSecond(nowUs) + (other?.rowsPerSecond ?? 0),
         lastUsedUs: model.lastUsedUs,

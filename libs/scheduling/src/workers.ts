@@ -2,21 +2,31 @@
  * Keeps the picture of every worker in step with its heartbeats, and ends what a lost one held.
  *
  * A batch is over when its `done` arrives, when the worker is lost or restarted, or when heartbeats
- * show that the worker does not hold it: seen and gone, or never seen. In the last two cases its
- * requests are refused as WORKER_LOST; the ingress ignores that for requests already answered (I1).
+ * show that the worker does not hold it: seen and gone, or never seen. But for the first, its
+ * requests are refused; the ingress ignores that for requests already answered (I1). WORKER_LOST
+ * says that a process or a device ended, which an input can bring about; BATCH_LOST says that the
+ * worker fell silent or never had the batch, for which no input is to blame.
  */
 
 import { Membership } from "@millrace/membership";
 import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
-import type { DoneFrame, WorkerHeartbeat } from "@millrace/protocol";
-import { isShortOfRoom } from "@millrace/residency";
+import { type DoneFrame, type Fault, fault, type WorkerHeartbeat } from "@millrace/protocol";
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
+import type { Loads } from "./loads.ts";
 import type { Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
 
 /** Estimates may be wrong by this factor before a device that works counts as wedged. */
 const PATIENCE = 4;
+
+const ENDED = {
+  restarted: fault("WORKER_LOST", "the worker restarted"),
+  wedged: fault("WORKER_LOST", "the device finishes nothing"),
+  disconnected: fault("WORKER_LOST", "the worker's connection ended"),
+};
+const SILENT = fault("BATCH_LOST", "the worker fell silent");
+const NOT_HELD = fault("BATCH_LOST", "the worker does not hold the batch");
 
 export class Workers {
   readonly #options: SchedulerOptions;
@@ -24,6 +34,7 @@ export class Workers {
   readonly #pool: DevicePool<Batch>;
   readonly #effects: Effects;
   readonly #dispatching: Dispatching;
+  readonly #loads: Loads;
   readonly membership: Membership;
   /** When a model became ready on a device, for the residency plan. */
   readonly #readyAtUs = new Map<string, number>();
@@ -34,12 +45,14 @@ export class Workers {
     pool: DevicePool<Batch>,
     effects: Effects,
     dispatching: Dispatching,
+    loads: Loads,
   ) {
     this.#options = options;
     this.#models = models;
     this.#pool = pool;
     this.#effects = effects;
     this.#dispatching = dispatching;
+    this.#loads = loads;
     this.membership = new Membership(options);
   }
 
@@ -53,8 +66,8 @@ export class Workers {
     const heard = this.membership.heard(id, incarnation, nowUs, beat.state === "draining");
     let device = this.#pool.get(id);
     if (device !== undefined && heard === "restarted") {
-      this.#abandon(device, "the worker restarted", nowUs);
-      this.#pool.remove(device);
+      this.#abandon(device, ENDED.restarted, nowUs);
+      this.#remove(device);
       device = undefined;
     }
     if (device === undefined) {
@@ -62,8 +75,10 @@ export class Workers {
       this.#pool.add(device);
     }
     const wedged = this.#isWedged(device, beat, nowUs);
-    if (wedged && device.available) this.#suspect(device, "the device finishes nothing", nowUs);
+    if (wedged && device.available) this.#suspect(device, ENDED.wedged, nowUs);
     device.available = beat.state === "ready" && !wedged;
+    const seen = beat.assignments[this.#options.id]?.seen ?? 0;
+    device.lastTaken = beat.state === "ready" ? undefined : seen;
     device.device = beat.device;
     const changed = this.#readModels(device, beat, nowUs);
     this.#reconcile(device, beat, nowUs);
@@ -88,7 +103,7 @@ export class Workers {
   lost(id: string, nowUs: number): boolean {
     if (!this.membership.lost(id)) return false;
     const device = this.#pool.get(id);
-    if (device !== undefined) this.#suspect(device, "the worker's connection ended", nowUs);
+    if (device !== undefined) this.#suspect(device, ENDED.disconnected, nowUs);
     return true;
   }
 
@@ -97,12 +112,17 @@ export class Workers {
     const suspects = this.membership.expire(nowUs);
     for (const id of suspects) {
       const device = this.#pool.get(id);
-      if (device !== undefined) this.#suspect(device, "the worker fell silent", nowUs);
+      if (device !== undefined) this.#suspect(device, SILENT, nowUs);
     }
     for (const device of this.#pool.values()) {
-      if (!device.available && !this.membership.knows(device.id)) this.#pool.remove(device);
+      if (!device.available && !this.membership.knows(device.id)) this.#remove(device);
     }
     return suspects.length > 0;
+  }
+
+  #remove(device: DeviceState<Batch>): void {
+    this.#pool.remove(device);
+    this.#loads.gone(device.id);
   }
 
   /** It holds work, and has finished none of it for far longer than all of it should take. */
@@ -116,40 +136,60 @@ export class Workers {
     return nowUs >= device.progressDueUs;
   }
 
-  #suspect(device: DeviceState<Batch>, why: string, nowUs: number): void {
+  #suspect(device: DeviceState<Batch>, why: Fault, nowUs: number): void {
     device.available = false;
     this.#abandon(device, why, nowUs);
   }
 
-  #abandon(device: DeviceState<Batch>, why: string, nowUs: number): void {
-    for (const sent of device.outstanding.values()) this.#giveUp(sent, why);
+  #abandon(device: DeviceState<Batch>, why: Fault, nowUs: number): void {
+    const { lastTaken = Infinity } = device;
+    const told = new Set<string>();
+    for (const sent of device.outstanding.values()) {
+      this.#giveUp(sent, sent.id <= lastTaken ? why : NOT_HELD, told);
+    }
     device.outstanding.clear();
     device.freeAtUs = nowUs;
   }
 
-  #giveUp(sent: Outstanding<Batch>, why: string): void {
-    for (const entry of sent.batch.entries) {
-      const queuedUs = sent.sentUs - entry.arrivedUs;
-      this.#effects.refuse(entry.ingress, entry.ticket, "WORKER_LOST", why, Math.max(0, queuedUs));
+  /** A request that had two tickets on the device lost one worker with them. */
+  #giveUp(sent: Outstanding<Batch>, why: Fault, told = new Set<string>()): void {
+    for (const { ingress, ticket, arrivedUs } of sent.batch.entries) {
+      const key = `${ingress} ${ticket.seq}`;
+      const { code, message } = told.has(key) ? NOT_HELD : why;
+      told.add(key);
+      const queuedUs = Math.max(0, sent.sentUs - arrivedUs);
+      this.#effects.refuse(ingress, ticket, code, message, queuedUs);
     }
   }
 
   #readModels(device: DeviceState<Batch>, beat: WorkerHeartbeat, nowUs: number): boolean {
     if (beat.models === undefined || beat.modelsRevision === device.modelsRevision) return false;
     device.modelsRevision = beat.modelsRevision;
-    device.residents = beat.models;
+    device.residents = new Map(beat.models.map((resident) => [resident.ref, resident]));
+    this.#loads.heard(device.id, beat.models, nowUs);
+    this.#judgeModels(device, nowUs);
+    return true;
+  }
+
+  /** The registry spoke of these versions: what devices hold of them may be other bytes now. */
+  reread(refs: readonly string[], nowUs: number): void {
+    for (const device of this.#pool.values()) {
+      if (!refs.some((ref) => device.residents.has(ref))) continue;
+      this.#judgeModels(device, nowUs);
+      this.#dispatching.feed(device, nowUs);
+    }
+  }
+
+  /** A copy counts once the registry has its version, and from the bytes that it has now (I8). */
+  #judgeModels(device: DeviceState<Batch>, nowUs: number): void {
     const ready = new Set<string>();
-    for (const resident of beat.models) {
-      if (isShortOfRoom(resident)) {
-        const model = this.#models.ensure(resident.ref);
-        if (model) model.measuredBytes = Math.max(model.measuredBytes, resident.bytes);
-      }
+    for (const resident of device.residents.values()) {
+      const model = this.#models.get(resident.ref);
+      if (model?.spec === undefined || model.isOtherThan(resident)) continue;
       if (resident.state !== "ready") continue;
       ready.add(resident.ref);
       if (device.ready.has(resident.ref)) continue;
       this.#readyAtUs.set(`${device.id} ${resident.ref}`, nowUs);
-      const model = this.#models.ensure(resident.ref);
-      if (model === undefined) continue;
       model.measuredBytes = Math.max(model.measuredBytes, resident.bytes);
       if (resident.warmUs) model.profileOn(device.device.class).seed(resident.warmUs);
     }
@@ -157,7 +197,6 @@ export class Workers {
       if (!ready.has(ref)) this.#readyAtUs.delete(`${device.id} ${ref}`);
     }
     this.#pool.setReady(device, ready);
-    return true;
   }
 
   #reconcile(device: DeviceState<Batch>, beat: WorkerHeartbeat, nowUs: number): void {
@@ -167,7 +206,7 @@ export class Workers {
       if (nowUs - sent.sentUs < this.#options.lostAfterUs) continue;
       if (known?.held.includes(sent.id)) continue;
       device.outstanding.delete(sent.id);
-      this.#giveUp(sent, "the worker does not hold the batch");
+      this.#giveUp(sent, NOT_HELD);
     }
     device.backlogHeard(beat.backlogUs, seen, nowUs);
   }

@@ -3,6 +3,7 @@
 import {
   type DeviceClass,
   isAccelerator,
+  type ModelLoad,
   type ModelRecord,
   type Resident,
   type Ticket,
@@ -82,6 +83,7 @@ export const ticket = (seq: number, options: Partial<Ticket> = {}): Ticket => ({
   attempt: 0,
   tier: 1,
   hedge: false,
+  alone: false,
   remote: false,
   rows: 1,
   length: 0,
@@ -103,10 +105,15 @@ export class Bench {
   readonly assigned: Assign[] = [];
   readonly refused: Refuse[] = [];
   readonly commands: Load[] = [];
+  /** Of the last beat. */
+  loads: readonly ModelLoad[] = [];
 
-  constructor(options: Partial<ConstructorParameters<typeof SchedulerCore>[0]> = {}) {
+  constructor(
+    options: Partial<ConstructorParameters<typeof SchedulerCore>[0]> = {},
+    registry: "read" | "unread" = "read",
+  ) {
     this.core = new SchedulerCore({ id: "scheduler-1", incarnation: 1, ...options });
-    this.step({ type: "registryRead" });
+    if (registry === "read") this.step({ type: "registryRead" });
   }
 
   step(event: SchedulerEvent): readonly SchedulerEffect[] {
@@ -115,6 +122,7 @@ export class Bench {
       if (effect.type === "assign") this.assigned.push(effect);
       else if (effect.type === "refuse") this.refused.push(effect);
       else if (effect.type === "command") this.commands.push(effect);
+      else this.loads = effect.heartbeat.loads;
     }
     return effects;
   }

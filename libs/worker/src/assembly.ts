@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@millrace/bus";
 import type { Engine } from "@millrace/engine";
 import { WorkerCore, type WorkerEffect, type WorkerEvent } from "@millrace/executing";
+import type { Lifecycle } from "@millrace/protocol";
 import { createPump, type Logger, type Metrics, nowUs } from "@millrace/runtime";
 import { createBlobCache, openStore } from "@millrace/store";
 import { AnswerSender } from "./answer-sender.ts";
@@ -30,11 +31,17 @@ export interface Worker extends AsyncDisposable {
   readonly exited: Promise<Exit>;
   readonly condition: Performer["condition"];
   readonly totals: Readonly<WorkerTotals>;
-  drain(): void;
+  /**
+   * Stops taking, finishes what is held, ends. With a deadline, in the time of `nowUs`, it ends
+   * before that; told again, only an earlier deadline counts.
+   */
+  readonly beginDrain: (reason: string, deadlineUs?: number) => void;
 }
 
 /** The device's memory is read, and what is overdue is dropped, this often. */
 const TICK_MS = 1_000;
+/** What is left of a deadline for the answers' way out, and for the process to end. */
+const LAST_WORDS_US = 500_000;
 /** Without a connection the subscriptions do not end. */
 const CLOSE_MS_MAX = 1_000;
 
@@ -62,6 +69,7 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
     role,
     incarnation: randomInt(1, 2 ** 32),
     device,
+    place: placeOf(config),
     limits: { drainUsMax: config.drainMs * 1000 },
   });
   const pump = createPump<WorkerEvent, WorkerEffect>({
@@ -86,7 +94,11 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
       return performer.condition;
     },
     totals: metrics.totals,
-    drain: () => post({ type: "drainBegan" }),
+    beginDrain: (reason, deadlineUs) => {
+      log.info({ reason, deadlineUs }, "draining");
+      const byUs = deadlineUs === undefined ? undefined : deadlineUs - LAST_WORDS_US;
+      post(byUs === undefined ? { type: "drainBegan" } : { type: "drainBegan", byUs });
+    },
     // What is still on its way is refused by the core, and the refusals are sent.
     [Symbol.asyncDispose]: async () => {
       clearInterval(ticks);
@@ -96,6 +108,19 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
     },
   };
 }
+
+export interface Place {
+  readonly kind?: string;
+  readonly zone?: string;
+  readonly lifecycle?: Lifecycle;
+}
+
+/** What the worker was told of its machine; what it was not told is not in it. */
+export const placeOf = ({ kind, lifecycle, zone }: WorkerConfig): Place => ({
+  ...(kind === undefined ? {} : { kind }),
+  ...(zone === undefined ? {} : { zone }),
+  ...(lifecycle === undefined ? {} : { lifecycle }),
+});
 
 async function openCache(config: WorkerConfig, bus: Bus, log: Logger) {
   const { blobs } = await openStore(bus.connection, { create: false, replicas: 1 });

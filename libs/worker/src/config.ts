@@ -12,6 +12,7 @@ import {
   wholeField,
 } from "@millrace/runtime";
 import { fail, ok } from "@millrace/std";
+import { machineFields } from "./machine-fields.ts";
 
 export type WorkerRole = "gpu-worker" | "cpu-worker";
 
@@ -75,6 +76,12 @@ export const workerFields = (role: WorkerRole, device: DeviceName) =>
         help: "memory for models where no driver tells it; half of the machine's unless given",
       }),
     ),
+    emulatedRowUs: wholeField("MILLRACE_EMULATED_ROW_US", {
+      min: 0,
+      max: 10_000_000,
+      default: 0,
+      help: "an emulated device takes this long for each row, in microseconds: a pace to scale by",
+    }),
     threads: wholeField("MILLRACE_THREADS", {
       min: 1,
       max: 1024,
@@ -90,6 +97,7 @@ export const workerFields = (role: WorkerRole, device: DeviceName) =>
       default: { value: 10 * GIB, text: "10GiB" },
       help: "the cache's bound; the least recently used models make way",
     }),
+    ...machineFields,
     drainMs: wholeField("MILLRACE_DRAIN_MS", {
       min: 0,
       max: 25_000,

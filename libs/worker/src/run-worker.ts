@@ -14,11 +14,17 @@ import {
   createMetrics,
   type Health,
   type Logger,
+  type Metrics,
+  nowUs,
   PoisonedDeviceError,
   serveMetrics,
 } from "@millrace/runtime";
-import { assemble, type Worker } from "./assembly.ts";
+import { assemble, placeOf, type Worker } from "./assembly.ts";
+import { serveWorkerHooks } from "./chaos.ts";
 import type { WorkerConfig, WorkerRole } from "./config.ts";
+import { FaultyEngine } from "./faulty-engine.ts";
+import { noticeReader } from "./spot/providers.ts";
+import { describeNotice, NoticeWatcher } from "./spot/watcher.ts";
 
 export interface WorkerService {
   readonly role: WorkerRole;
@@ -42,6 +48,9 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
   const health = (): Health => healthOf(here);
   const { metricsHost: host, metricsPort: port } = config;
   opened.use(await serveMetrics({ registry: metrics.registry, health, host, port }));
+  const watcher = openWatcher(config, metrics, log);
+  await watcher?.clear(signal);
+  if (signal.aborted) return;
   const bus = await connectBus({
     servers: config.natsServers,
     name: id,
@@ -55,21 +64,61 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
   });
   if (bus === undefined) return;
   here.bus = opened.use(bus);
-  const { engine } = opened.use(await openDevice(config, log));
+  const opening = opened.use(await openDevice(config, log));
+  const faulty = config.chaos === "1" ? new FaultyEngine(opening.engine) : undefined;
+  const engine = faulty ?? opening.engine;
   const worker = opened.use(await assemble({ role, config, bus, engine, metrics, log }));
   here.worker = worker;
+  if (faulty !== undefined) {
+    const device = await engine.readDevice();
+    const { beginDrain } = worker;
+    serveWorkerHooks({ bus, role, id, engine: faulty, device, beginDrain, log });
+  }
   // It ends with the connection.
   serveMicro(bus, {
     name: role,
     version: VERSION,
     description: "Runs batches of inference requests on one device",
-    metadata: { id },
+    metadata: { id, ...placeOf(config) },
     endpoints: [{ name: "assign", subject: subjects.assign(id), stats: () => statsOf(worker) }],
   });
-  opened.use(addAbortListener(signal, () => worker.drain()));
+  opened.use(addAbortListener(signal, () => worker.beginDrain("told to end")));
+  const watching = new AbortController();
+  opened.defer(() => watching.abort());
+  void drainOnNotice(watcher, worker, watching.signal);
   const { reason, detail } = await worker.exited;
   log.info({ reason, detail }, "ending");
   if (reason === "poisoned") throw new PoisonedDeviceError(detail);
+}
+
+/** Undefined where nobody announces anything. */
+function openWatcher(
+  { spotPollMs, spotProvider, spotUrl }: WorkerConfig,
+  metrics: Metrics,
+  log: Logger,
+): NoticeWatcher | undefined {
+  if (spotProvider === undefined) return undefined;
+  const readings = metrics.counter({
+    name: "millrace_worker_spot_readings_total",
+    help: "Readings of the provider's notices, by outcome: none, notice, unreadable",
+    labels: ["outcome"],
+  });
+  return new NoticeWatcher({
+    read: noticeReader(spotProvider, spotUrl),
+    everyMs: spotPollMs,
+    log,
+    counted: (outcome) => readings.labels({ outcome }).inc(),
+  });
+}
+
+async function drainOnNotice(
+  watcher: NoticeWatcher | undefined,
+  worker: Worker,
+  signal: AbortSignal,
+): Promise<void> {
+  const notice = await watcher?.due(signal);
+  if (notice === undefined) return;
+  worker.beginDrain(describeNotice(notice), nowUs() + notice.leftMs * 1000);
 }
 
 /** The engine on its device; closing it waits only so long. */
@@ -79,7 +128,8 @@ async function openDevice(
 ): Promise<AsyncDisposable & { readonly engine: Engine }> {
   const { device, deviceIndex, threads, deviceMemoryBytes } = config;
   const budget = deviceMemoryBytes === undefined ? {} : { memoryBudgetBytes: deviceMemoryBytes };
-  const engine = await openEngine({ device, deviceIndex, threads, ...budget });
+  const rowUs = config.emulatedRowUs;
+  const engine = await openEngine({ device, deviceIndex, threads, rowUs, ...budget });
   for (const passedOver of engine.passedOver) log.info(passedOver, "device not used");
   const read = await engine.readDevice();
   const memory = `${formatBytes(read.memoryFreeBytes)} of ${formatBytes(read.memoryTotalBytes)}`;

@@ -128,7 +128,7 @@ describe("the performer", () => {
   test("takes an engine that breaks for a lost device", async () => {
     const rig = new Rig();
     rig.engine.running = () => Promise.reject(new Error("its thread ended"));
-    await rig.perform({ type: "run", spec, items: [{ item: one, body: one.tail }] });
+    await rig.perform({ type: "run", proof: false, spec, items: [{ item: one, body: one.tail }] });
     expect(rig.events).toMatchObject([
       { type: "runEnded", result: { ok: false, fatal: true, fault: { code: "WORKER_LOST" } } },
     ]);

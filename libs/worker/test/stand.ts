@@ -63,7 +63,7 @@ export class Stand implements AsyncDisposable {
   readonly #stop = new AbortController();
   #nextId = 1;
 
-  static async start(): Promise<Stand> {
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<Stand> {
     const directory = await mkdtemp(join(tmpdir(), "millrace-worker-"));
     const broker = await startBroker({ directory: join(directory, "broker") });
     const connectAs = (user: User): Promise<Bus> =>
@@ -77,10 +77,15 @@ export class Stand implements AsyncDisposable {
     const users = ["scheduler", "ingress", "inspector", "admin"] as const;
     const [scheduler, ingress, inspector, admin] = await Promise.all(users.map(connectAs));
     const buses = [scheduler, ingress, inspector, admin].map((bus) => present(bus, "a bus"));
-    return new Stand(directory, broker, buses as [Bus, Bus, Bus, Bus]);
+    return new Stand(directory, broker, buses as [Bus, Bus, Bus, Bus], env);
   }
 
-  private constructor(directory: string, broker: Broker, buses: [Bus, Bus, Bus, Bus]) {
+  private constructor(
+    directory: string,
+    broker: Broker,
+    buses: [Bus, Bus, Bus, Bus],
+    env: Readonly<Record<string, string>>,
+  ) {
     this.#directory = directory;
     this.broker = broker;
     [this.scheduler, this.ingress, this.inspector, this.#admin] = buses;
@@ -93,6 +98,7 @@ export class Stand implements AsyncDisposable {
       MILLRACE_THREADS: "1",
       MILLRACE_DEVICE_MEMORY: "256MiB",
       MILLRACE_CACHE_DIR: join(directory, "cache"),
+      ...env,
     });
     this.ended = runWorker({ role: "gpu-worker", config, signal: this.#stop.signal });
   }

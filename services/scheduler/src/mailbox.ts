@@ -12,6 +12,8 @@ import {
   DISCONNECTS,
   type Fault,
   frameKind,
+  INGRESS_HEARTBEATS,
+  ingressHeartbeatSchema,
   SCHEDULER_HEARTBEATS,
   schedulerHeartbeatSchema,
   subjects,
@@ -56,6 +58,10 @@ export function openMailbox(options: {
   bus.subscribe(SCHEDULER_HEARTBEATS, (bytes, subject) => {
     const heartbeat = decodeJson(schedulerHeartbeatSchema, bytes);
     take(subject, heartbeat, (beat) => ({ type: "schedulerBeat", heartbeat: beat }));
+  });
+  bus.subscribe(INGRESS_HEARTBEATS, (bytes, subject) => {
+    const heartbeat = decodeJson(ingressHeartbeatSchema, bytes);
+    take(subject, heartbeat, (beat) => ({ type: "ingressBeat", heartbeat: beat }));
   });
   bus.subscribe(DISCONNECTS, (bytes, subject) => {
     const disconnect = decodeJson(disconnectSchema, bytes);

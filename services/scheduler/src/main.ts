@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Bus, connectBus, serveMicro } from "@millrace/bus";
+import { clockHook, serveHooks } from "@millrace/faults";
 import { subjects } from "@millrace/protocol";
 import {
   createLogger,
@@ -15,7 +16,7 @@ import {
   runService,
   serveMetrics,
 } from "@millrace/runtime";
-import { SchedulerCore, type SchedulerEvent } from "@millrace/scheduling";
+import { SCHEDULER_DEFAULTS, SchedulerCore, type SchedulerEvent } from "@millrace/scheduling";
 import { openStore } from "@millrace/store";
 import { fields, type SchedulerConfig } from "./config.ts";
 import { openMailbox } from "./mailbox.ts";
@@ -23,6 +24,7 @@ import { Performer } from "./performer.ts";
 
 const VERSION = "0.1.0";
 const DRAIN_LOOK_MS = 20;
+const SECOND_US = 1_000_000;
 
 await runService(async ({ signal }) => run(readConfig(fields, process.env), signal));
 
@@ -45,6 +47,11 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     id,
     incarnation: randomInt(2 ** 32),
     queueTicketsMax: config.queueTicketsMax,
+    ...(config.waitForWorkers ? { noDeviceGraceUs: Infinity } : {}),
+    residency: {
+      ...SCHEDULER_DEFAULTS.residency,
+      parkAfterUs: config.parkAfterSeconds === 0 ? Infinity : config.parkAfterSeconds * SECOND_US,
+    },
   });
   showFigures(metrics, core);
   const performer = new Performer({ id, bus, log, metrics });
@@ -64,6 +71,9 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     }),
   );
   serveStats(bus, id, core, performer);
+  if (config.chaos === "1") {
+    serveHooks({ bus, role: "scheduler", id, log, handlers: { "clock-skew": clockHook } });
+  }
   const { registry } = await openStore(bus.connection, { create: false, replicas: 1 });
   opened.use(
     await registry.watch(

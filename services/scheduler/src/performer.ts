@@ -64,9 +64,9 @@ export class Performer {
       case "refuse":
         return this.#refuse(effect.ingress, effect.refusals);
       case "command": {
-        const { command, worker } = effect;
+        const { command, why, worker } = effect;
         const ref = command.kind === "load" ? command.spec.name : command.ref;
-        this.#log.info({ worker, kind: command.kind, model: ref }, "residency");
+        this.#log.info({ worker, kind: command.kind, model: ref, why }, "residency");
         this.#bus.publish(subjects.command(worker), encodeJson(command));
         return;
       }

@@ -1,0 +1,80 @@
+/** An input that ends workers: it runs by itself, and is not given to a third one. */
+
+import { describe, expect, test } from "vitest";
+import { Drive } from "./drive.ts";
+
+const LOADED = ["digits@1"];
+
+function ready(): Drive {
+  const drive = new Drive();
+  drive.schedulerBeat("scheduler-1");
+  for (const id of ["worker-1", "worker-2", "worker-3"]) drive.workerBeat(id, LOADED);
+  return drive;
+}
+
+describe("a request with which a worker was lost", () => {
+  test("runs by itself from then on, and ends after a second worker", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    expect(drive.sentFor(seq)).toMatchObject([{ alone: false }, { attempt: 2, alone: true }]);
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1");
+    drive.pass(200_000);
+    expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
+    expect(drive.sentFor(seq)).toHaveLength(2);
+  });
+
+  test("is answered as ever when it was not the cause", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 2);
+    expect(drive.outcomes(seq)).toEqual(["ok"]);
+  });
+
+  test("is one loss, though the worker and its scheduler both say so", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "worker-1");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.pass(5_000);
+    expect(drive.outcomes(seq)).toEqual([]);
+    expect(drive.sentFor(seq)).toHaveLength(2);
+  });
+
+  test("counts a worker that is said to be lost after the next attempt began", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "BATCH_LOST", "scheduler-1");
+    drive.answer(seq, 1, "WORKER_LOST", "worker-1");
+    drive.answer(seq, 2, "WORKER_LOST", "worker-2");
+    expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
+  });
+
+  test("is given to one worker at a time: it is not hedged", () => {
+    const drive = ready();
+    for (let at = 0; at < 30; at++) drive.answer(drive.request(), 1);
+    const seq = drive.request({ timeoutUs: 2_000_000 });
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    for (let left = 5; left > 0; left--) {
+      drive.pass(100_000);
+      drive.schedulerBeat("scheduler-1");
+      for (const id of ["worker-1", "worker-2"]) drive.workerBeat(id, LOADED);
+    }
+    expect(drive.sentFor(seq)).toHaveLength(2);
+    expect(drive.core.counters.hedges).toBe(0);
+  });
+});
+
+test("a worker that fell silent, or never had the batch, says nothing of the input", () => {
+  const drive = ready();
+  const seq = drive.request();
+  for (const attempt of [1, 2, 3]) {
+    drive.answer(seq, attempt, "BATCH_LOST", "scheduler-1");
+    drive.pass(100_000);
+    drive.schedulerBeat("scheduler-1");
+  }
+  expect(drive.sentFor(seq).map(({ alone }) => alone)).toEqual([false, false, false, false]);
+  drive.answer(seq, 4);
+  expect(drive.outcomes(seq)).toEqual(["ok"]);
+});
