@@ -5,9 +5,12 @@
 
 import type { ErrorCode, Tier } from "@millrace/protocol";
 
-/** How a request ended for its client. `content` is what the answer's body was made from. */
+/**
+ * How a request ended for its client. `content` is what the answer's body was made from, `servedBy`
+ * the digest of the bytes that made it, where that shows.
+ */
 export type Outcome =
-  | { readonly ok: true; readonly content: string }
+  | { readonly ok: true; readonly content: string; readonly servedBy?: string }
   | { readonly ok: false; readonly code: ErrorCode };
 
 export type Fact =
@@ -20,12 +23,21 @@ export type Fact =
       readonly ingress: string;
       readonly deadlineUs: number;
       readonly owed: boolean;
+      /** `name@version`, as the ingress resolved it. */
+      readonly model?: string;
+      /** Codes that would be the verdict on another's input: this one is good. */
+      readonly foreign?: readonly ErrorCode[];
     }
   | { readonly type: "requestSettled"; readonly request: string; readonly outcome: Outcome }
   /** Its client went away: it needs no answer, and must not get one. */
   | { readonly type: "requestAbandoned"; readonly request: string }
-  /** The process is gone, and with it what it had taken: its clients saw their connections end. */
-  | { readonly type: "processEnded"; readonly process: string }
+  /**
+   * The process is gone, and with it what it had taken: its clients saw their connections end.
+   * `asked`: it was told to finish first, and ended by itself.
+   */
+  | { readonly type: "processEnded"; readonly process: string; readonly asked?: boolean }
+  /** From now on the registry has these bytes for the model version, and no others. */
+  | { readonly type: "bytesRegistered"; readonly model: string; readonly digest: string }
   /** The process runs again after standing still: what was due meanwhile is due now. */
   | { readonly type: "processResumed"; readonly process: string }
   /** A batch is at a device with all its inputs. */
@@ -75,6 +87,21 @@ export type Fact =
       readonly process: string;
       readonly what: string;
       readonly value: number;
+    }
+  /** A job was acknowledged. `key` is its submission's, which may have been sent again. */
+  | {
+      readonly type: "jobAccepted";
+      readonly job: string;
+      readonly key: string;
+      readonly items: number;
+    }
+  | { readonly type: "jobEnded"; readonly job: string }
+  /** One line of an ended job's results; `content` as of an {@link Outcome}, `<job>/<item>`. */
+  | {
+      readonly type: "jobItemRead";
+      readonly job: string;
+      readonly item: number;
+      readonly content: string | undefined;
     };
 
 export type FactType = Fact["type"];

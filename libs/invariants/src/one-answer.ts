@@ -43,9 +43,13 @@ export function checkOneAnswer(report: Report, slackUs: number): Checker {
       requestAbandoned({ request }) {
         end(request, "its client had gone");
       },
-      processEnded({ process }) {
+      processEnded({ process, asked }, atUs) {
         for (const [request, { ingress }] of open) {
-          if (ingress === process) end(request, "its ingress had ended");
+          if (ingress !== process) continue;
+          if (asked === true) {
+            report(atUs, `${process} ended as it was asked to, and left request ${request}`);
+          }
+          end(request, "its ingress had ended");
         }
       },
       processResumed({ process }, atUs) {

@@ -2,7 +2,11 @@
 
 import type { Checker, Report } from "./checker.ts";
 
-export function checkRecovery(report: Report): Checker {
+/** @param isExcused whether what is done to the cluster at present excuses this failure. */
+export function checkRecovery(
+  report: Report,
+  isExcused: (code: string) => boolean = () => false,
+): Checker {
   const owed = new Map<string, string>();
   return {
     invariant: "I7",
@@ -11,7 +15,7 @@ export function checkRecovery(report: Report): Checker {
         if (isOwed) owed.set(request, ingress);
       },
       requestSettled({ request, outcome }, atUs) {
-        if (!owed.delete(request) || outcome.ok) return;
+        if (!owed.delete(request) || outcome.ok || isExcused(outcome.code)) return;
         report(atUs, `request ${request} failed with ${outcome.code}, and nothing excused it`);
       },
       requestAbandoned({ request }) {

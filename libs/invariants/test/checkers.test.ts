@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import {
   checkBounds,
+  checkCheckedBytes,
   checkDeviceLimits,
   checkOneAnswer,
   checkOwnAnswer,
@@ -14,6 +15,7 @@ import {
 } from "../src/index.ts";
 
 const SLACK_US = 10;
+const GRACE_US = 100;
 
 /** What all checkers together say of a history: facts with their times. */
 function judge(
@@ -27,6 +29,7 @@ function judge(
     checkUrgentFirst,
     checkBounds,
     checkRecovery,
+    (report) => checkCheckedBytes(report, GRACE_US),
   ]);
   for (const [atUs, fact] of history) observer.observe(fact, atUs);
   observer.finish(untilUs);
@@ -35,13 +38,14 @@ function judge(
   );
 }
 
-const admitted = (request: string, owed = false): Fact => ({
-  type: "requestAdmitted",
+const arrived = (request: string, owed = false) => ({
+  type: "requestAdmitted" as const,
   request,
   ingress: "ingress-1",
   deadlineUs: 1_000,
   owed,
 });
+const admitted = (request: string, owed = false): Fact => arrived(request, owed);
 const answered = (request: string, content = request): Fact => ({
   type: "requestSettled",
   request,
@@ -274,4 +278,69 @@ test("an observer keeps a bounded number of violations and counts the others", (
   for (let at = 0; at < 150; at++) observer.observe(answered("a", "b"), at);
   expect(observer.violations).toHaveLength(100);
   expect(observer.unreported).toBe(50);
+});
+
+describe("I8", () => {
+  const registered = (digest: string): Fact => ({ type: "bytesRegistered", model: "a@1", digest });
+  const asked: Fact = { ...arrived("r"), model: "a@1" };
+  const served = (servedBy: string): Fact => ({
+    type: "requestSettled",
+    request: "r",
+    outcome: { ok: true, content: "r", servedBy },
+  });
+
+  test("holds for bytes that the registry had when the request came, or has since", () => {
+    for (const digest of ["old", "new"]) {
+      const history = [
+        [0, registered("old")],
+        [400, asked],
+        [450, registered("new")],
+        [900, served(digest)],
+      ] as const;
+      expect(judge(history)).toEqual([]);
+    }
+  });
+
+  test("is broken by bytes that nobody registered, and by those of long before", () => {
+    for (const digest of ["bad", "old"]) {
+      const history = [
+        [0, registered("old")],
+        [200, registered("new")],
+        [400, asked],
+        [500, served(digest)],
+      ] as const;
+      expect(judge(history)).toEqual([`I8 500 request r for a@1 was served from bytes ${digest}`]);
+    }
+  });
+});
+
+test("a verdict on another's input breaks I2, and is right on its own", () => {
+  const good: Fact = { ...arrived("r"), foreign: ["INPUT_REJECTED"] };
+  const rejected: Fact = {
+    type: "requestSettled",
+    request: "r",
+    outcome: { ok: false, code: "INPUT_REJECTED" },
+  };
+  expect(
+    judge([
+      [1, good],
+      [2, rejected],
+    ]),
+  ).toEqual(["I2 2 request r was told INPUT_REJECTED, for the input of another"]);
+  expect(
+    judge([
+      [1, admitted("r")],
+      [2, rejected],
+    ]),
+  ).toEqual([]);
+});
+
+test("an ingress that ends as it was asked to and leaves a request breaks I1", () => {
+  const left: Fact = { type: "processEnded", process: "ingress-1", asked: true };
+  expect(
+    judge([
+      [1, admitted("r")],
+      [2, left],
+    ]),
+  ).toEqual(["I1 2 ingress-1 ended as it was asked to, and left request r"]);
 });

@@ -13,7 +13,8 @@ import {
   type ModelSpec,
 } from "@millrace/protocol";
 import { present, type Random } from "@millrace/std";
-import { requestOfBody } from "./bodies.ts";
+import type { BlobCache } from "./blob-cache.ts";
+import { outputOf, requestOfBody } from "./bodies.ts";
 import type { ModelPlan, WorkerPlan } from "./scenario.ts";
 import type { World } from "./world.ts";
 
@@ -21,17 +22,32 @@ const UNLOAD_US = 3_000;
 const STRAGGLE = 10;
 const POISON = fault("EXECUTION_FAILED", "the input has no output");
 const FATAL = fault("EXECUTION_FAILED", "the device is lost");
+const FULL = fault("OUT_OF_MEMORY", "no memory left on the device");
+/** Part of the killers that end the process; the others poison its device. */
+const CRASHES = 0.5;
 
 export class SimulatedDevice {
   readonly #world: World;
   readonly #plan: WorkerPlan;
   readonly #random: Random;
-  readonly #loaded = new Map<string, number>();
+  readonly #cache: BlobCache;
+  readonly #crash: () => void;
+  readonly #loaded = new Map<string, { readonly bytes: number; readonly digest: string }>();
+  /** The next run loses the device. */
+  #isLost = false;
   #hangs: "never" | "next" | { readonly ended: (result: RunResult) => void } = "never";
 
-  constructor(world: World, plan: WorkerPlan) {
+  /** Somebody else takes the memory that models and runs need beyond what they have. */
+  full = false;
+  /** Times what runs take now. */
+  slowed = 1;
+
+  /** @param crash ends the process, as an input can that brings the engine down. */
+  constructor(world: World, plan: WorkerPlan, cache: BlobCache, crash: () => void) {
     this.#world = world;
     this.#plan = plan;
+    this.#cache = cache;
+    this.#crash = crash;
     this.#random = world.random.fork();
   }
 
@@ -42,6 +58,18 @@ export class SimulatedDevice {
   /** The next run does not end by itself. */
   hang(): void {
     if (this.#hangs === "never") this.#hangs = "next";
+  }
+
+  /** But for a run that hangs. */
+  heal(): void {
+    this.full = false;
+    this.slowed = 1;
+    this.#isLost = false;
+  }
+
+  /** The next run loses the device. */
+  lose(): void {
+    this.#isLost = true;
   }
 
   /** What hangs fails. */
@@ -65,18 +93,17 @@ export class SimulatedDevice {
     const { scenario, timeline } = this.#world;
     const plan = this.#planOf(spec);
     const ref = modelRef(spec.name, spec.version);
-    this.#loaded.set(ref, plan.loadedBytes);
+    const file = this.#cache.get(spec.digest, !this.#world.without("digestCheck"));
+    this.#loaded.set(ref, { bytes: plan.loadedBytes, digest: file.digest });
     const usedBytes = this.#usedBytes();
     const totalBytes = this.#plan.memoryBytes;
     this.#world.observe({ type: "memoryRead", device: this.#plan.id, usedBytes, totalBytes });
     const full = usedBytes > totalBytes;
     const fails = this.#world.faulty() && this.#random.chance(scenario.loadFails);
-    timeline.after(this.#noisy(plan.loadUs), () => {
-      if (full || fails) {
+    timeline.after(this.#noisy(plan.loadUs + file.fetchUs), () => {
+      if (full || this.full || fails) {
         this.#loaded.delete(ref);
-        return ended(
-          full ? fault("OUT_OF_MEMORY", "no room") : fault("LOAD_FAILED", "the store is away"),
-        );
+        return ended(full || this.full ? FULL : fault("LOAD_FAILED", "the store is away"));
       }
       const warmUs = batchBuckets(spec.maxBatch).map(
         (rows) => [rows, this.#runUs(plan, rows, 1)] as const,
@@ -93,21 +120,27 @@ export class SimulatedDevice {
   }
 
   run(spec: ModelSpec, items: readonly RunItem[], ended: (result: RunResult) => void): void {
-    const { timeline, poisoned } = this.#world;
+    const { timeline, poisoned, killers } = this.#world;
     const { straggles, fatal } = this.#world.scenario;
     const faulty = this.#world.faulty();
     const slow = faulty && this.#random.chance(straggles) ? STRAGGLE : 1;
-    const dies = faulty && this.#random.chance(fatal);
+    const killed = items.filter(({ body }) => killers.has(requestOfBody(body) ?? -1));
+    const crashes = killed.length > 0 && this.#random.chance(CRASHES);
+    const dies = this.#isLost || killed.length > 0 || (faulty && this.#random.chance(fatal));
+    const short = this.full && items.length > 1;
     if (this.#hangs === "next") {
       this.#hangs = { ended };
       return;
     }
-    const computeUs = this.#noisy(this.usualUs(spec, items) * slow);
+    const computeUs = this.#noisy(this.usualUs(spec, items) * slow * this.slowed);
     const fails = items.some(({ body }) => poisoned.has(requestOfBody(body) ?? -1));
     timeline.after(computeUs, () => {
-      if (dies) ended({ ok: false, fault: FATAL, fatal: true, computeUs });
+      for (const { body } of killed) this.#world.killedBy(requestOfBody(body) ?? -1);
+      if (crashes) this.#crash();
+      else if (dies) ended({ ok: false, fault: FATAL, fatal: true, computeUs });
+      else if (short) ended({ ok: false, fault: FULL, fatal: false, computeUs });
       else if (fails) ended({ ok: false, fault: POISON, fatal: false, computeUs });
-      else ended({ ok: true, outputs: this.#outputs(items), computeUs });
+      else ended({ ok: true, outputs: this.#outputs(spec, items), computeUs });
     });
   }
 
@@ -125,11 +158,12 @@ export class SimulatedDevice {
     return Math.max(1, this.#planOf(spec).maxBatch);
   }
 
-  #outputs(items: readonly RunItem[]): { readonly body: Uint8Array }[] {
+  #outputs(spec: ModelSpec, items: readonly RunItem[]): { readonly body: Uint8Array }[] {
+    const { digest } = present(this.#loaded.get(modelRef(spec.name, spec.version)), spec.name);
     const shift = this.#world.without("ownOutput") ? 1 : 0;
     return items.map((_, at) => {
       const { body } = items[(at + shift) % items.length] as RunItem;
-      return { body: body.slice() };
+      return { body: outputOf(body, digest) };
     });
   }
 
@@ -144,7 +178,7 @@ export class SimulatedDevice {
 
   #usedBytes(): number {
     let used = 0;
-    for (const bytes of this.#loaded.values()) used += bytes;
+    for (const { bytes } of this.#loaded.values()) used += bytes;
     return used;
   }
 

@@ -1,6 +1,6 @@
 /** What is done to the cluster while a run is in its safety phase, and how all of it is healed. */
 
-import type { Random } from "@millrace/std";
+import { type Random, unreachable } from "@millrace/std";
 import { type Incident, within } from "./scenario.ts";
 import type { SchedulerNode } from "./scheduler-node.ts";
 import type { WorkerNode } from "./worker-node.ts";
@@ -12,6 +12,11 @@ const MS = 1_000;
 const GENTLE_GAP_US = 500 * MS;
 const DRAIN_LOOK_US = 20 * MS;
 const DRAIN_LOOKS_MAX = 50;
+const SLOWED_MAX = 10;
+/** A client notices by its own pings that its connection is stale. */
+const STALE_US_MAX = 1_500 * MS;
+
+export type ModelChange = "replace" | "rollback" | "readd";
 
 export interface Cluster {
   readonly ingresses: readonly IngressNode[];
@@ -23,7 +28,7 @@ export class Faults {
   readonly #world: World;
   readonly #cluster: Cluster;
   readonly #workload: Workload;
-  readonly #changeModel: (kind: "replace" | "rollback") => void;
+  readonly #changeModel: (kind: ModelChange) => void;
   readonly #random: Random;
   readonly #nodes: readonly Node[];
   #lastUs = -Infinity;
@@ -33,7 +38,7 @@ export class Faults {
     world: World,
     cluster: Cluster,
     workload: Workload,
-    changeModel: (kind: "replace" | "rollback") => void,
+    changeModel: (kind: ModelChange) => void,
     random: Random,
   ) {
     this.#world = world;
@@ -52,13 +57,14 @@ export class Faults {
   heal(): void {
     this.#world.network.heal();
     for (const node of this.#nodes) node.resume();
+    for (const { device } of this.#cluster.workers) device?.heal();
     if (this.#world.scenario.gentle) return;
     this.freeDevices();
     this.startAll();
   }
 
   freeDevices(): void {
-    for (const worker of this.#cluster.workers) worker.unhang();
+    for (const { device } of this.#cluster.workers) device?.unhang();
   }
 
   /** A process that ended is started again, soon or after a while. */
@@ -113,7 +119,7 @@ export class Faults {
       case "hang": {
         const worker = this.#spare(this.#cluster.workers);
         if (worker !== undefined) this.#world.trace(worker.id, "hang", {});
-        return worker?.hang();
+        return worker?.device?.hang();
       }
       case "pause":
         return this.#pause();
@@ -139,9 +145,107 @@ export class Faults {
         return this.#changeModel("replace");
       case "rollback":
         return this.#changeModel("rollback");
+      case "readd":
+        return this.#changeModel("readd");
       case "surge":
         return this.#workload.surge();
+      case "herd":
+        return this.#workload.herd();
+      case "latency":
+        return this.#slowLinks();
+      case "halfOpen":
+        return this.#halfOpen();
+      case "slowConsumer":
+        return this.#cutOff();
+      case "allWorkersGone":
+        for (const worker of this.#cluster.workers) if (worker.up) this.#crash(worker);
+        return;
+      case "slow":
+      case "gpuLost":
+      case "gpuFull":
+      case "spotNotice":
+      case "corruptCache":
+        return this.#harm(kind);
+      default:
+        return unreachable(kind);
     }
+  }
+
+  /** What befalls one worker's device or disk. */
+  #harm(kind: "slow" | "gpuLost" | "gpuFull" | "spotNotice" | "corruptCache"): void {
+    const worker = this.#spare(this.#cluster.workers);
+    const device = worker?.device;
+    if (worker === undefined || device === undefined) return;
+    const { timeline } = this.#world;
+    const us = within(this.#random, 50 * MS, 1_500 * MS);
+    this.#world.trace(worker.id, kind, { us });
+    switch (kind) {
+      case "slow":
+        device.slowed = within(this.#random, 2, SLOWED_MAX);
+        return timeline.after(us, () => void (device.slowed = 1));
+      case "gpuLost":
+        return device.lose();
+      case "gpuFull":
+        device.full = true;
+        return timeline.after(us, () => void (device.full = false));
+      case "spotNotice":
+        worker.drain();
+        return timeline.after(us, () => {
+          if (worker.device === device) worker.crash(true);
+        });
+      case "corruptCache":
+        // What is in memory is sound: the next process finds the file.
+        worker.corruptCache();
+        return;
+      default:
+        return unreachable(kind);
+    }
+  }
+
+  /** Letters of one process take longer for a while. */
+  #slowLinks(): void {
+    const { network, timeline } = this.#world;
+    const node = this.#pick(this.#nodes);
+    if (node === undefined) return;
+    const slowUs = within(this.#random, 1 * MS, 150 * MS);
+    const us = within(this.#random, 50 * MS, 1_500 * MS);
+    this.#world.trace(node.id, "latency", { slowUs, us });
+    network.slow(node.id, slowUs);
+    timeline.after(us, () => network.slow(node.id, 0));
+  }
+
+  /** A connection that stands and carries nothing, until its end is noticed. */
+  #halfOpen(): void {
+    const { network, timeline } = this.#world;
+    const node = this.#pick(this.#nodes);
+    if (node === undefined) return;
+    const others = this.#nodes.filter((other) => other !== node);
+    const us = within(this.#random, 100 * MS, STALE_US_MAX);
+    this.#world.trace(node.id, "halfOpen", { us });
+    for (const { id } of others) {
+      network.cut(node.id, id);
+      network.cut(id, node.id);
+    }
+    timeline.after(us, () => {
+      for (const { id } of others) {
+        network.mend(node.id, id);
+        network.mend(id, node.id);
+      }
+      network.disconnect(node.id, true);
+    });
+  }
+
+  /** A process that reads too slowly is cut off by the broker, and loses what it had not read. */
+  #cutOff(): void {
+    const { gentle } = this.#world.scenario;
+    const { ingresses, schedulers, workers } = this.#cluster;
+    const node = this.#pick<Node>([...(gentle ? [] : ingresses), ...schedulers, ...workers]);
+    if (node === undefined) return;
+    const us = within(this.#random, 100 * MS, 1_200 * MS);
+    this.#world.trace(node.id, "slowConsumer", { us });
+    node.pause();
+    this.#world.network.disconnect(node.id, true);
+    this.#world.timeline.after(us, () => node.resume());
   }
 
   #pick<T extends Node>(nodes: readonly T[]): T | undefined {
@@ -151,7 +255,7 @@ export class Faults {
 
   /** In a gentle run there is always another. */
   #spare<T extends Node>(nodes: readonly T[]): T | undefined {
-    const hangs = this.#cluster.workers.some((worker) => worker.hangs);
+    const hangs = this.#cluster.workers.some(({ device }) => device?.hangs === true);
     const all = nodes.every((node) => node.up) && !hangs;
     return this.#world.scenario.gentle && !all ? undefined : this.#pick(nodes);
   }

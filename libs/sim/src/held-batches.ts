@@ -80,7 +80,7 @@ export class HeldBatches {
     }
     // A worker whose drain is over may begin a run and give it up in the same step.
     if (effects.some((effect) => effect.type === "exit")) return;
-    for (const effect of effects) if (effect.type === "run") this.#began(effect);
+    for (const effect of effects) if (effect.type === "run" && !effect.proof) this.#began(effect);
   }
 
   #answered(item: AssignmentItem): void {

@@ -1,34 +1,42 @@
 /** A simulated ingress: the real core, the clients' requests, and the bodies that stay with it. */
 
 import {
+  INGRESS_DEFAULTS,
   IngressCore,
   type IngressEffect,
   type IngressEvent,
   type Request,
 } from "@millrace/admission";
+import type { Outcome } from "@millrace/invariants";
 import {
   type Answer,
   type CancelFrame,
   encodeCancel,
   encodePart,
   encodeTickets,
+  type ErrorCode,
   FRAME_ITEMS_MAX,
   modelRef,
   type Ticket,
   type Tier,
 } from "@millrace/protocol";
 import { unreachable } from "@millrace/std";
-import { bodyOfRequest, requestName, requestOfBody, tailOf } from "./bodies.ts";
+import { bodyOfRequest, readOutput, requestName, tailOf } from "./bodies.ts";
 import { Host } from "./host.ts";
 import type { Channel, Letter, Member } from "./network.ts";
+import { zoneOf } from "./places.ts";
 import {
+  encodeJson,
   readAnswers,
   readDisconnect,
   readFetch,
   readSchedulerBeat,
   readWorkerBeat,
 } from "./reading.ts";
+import { losesWorkersByInputOnly } from "./scenario.ts";
 import type { Node, World } from "./world.ts";
+
+const VERDICTS: readonly ErrorCode[] = ["INPUT_REJECTED", "EXECUTION_FAILED"];
 
 /** What a client asks for. */
 export interface ClientRequest {
@@ -43,6 +51,8 @@ export interface ClientRequest {
   /** The client goes away after so long; undefined for one that waits. */
   readonly patienceUs: number | undefined;
   readonly owed: boolean;
+  /** For whoever asks in the same process. */
+  readonly settled?: (outcome: Outcome) => void;
 }
 
 interface Held {
@@ -63,10 +73,12 @@ interface Life {
   readonly core: IngressCore;
   /** Whoever spreads the clients' requests gives it no more. */
   draining: boolean;
+  readonly beganUs: number;
+  admitted: number;
 }
 
+const BEAT_US = 1_000_000;
 const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
-const CLOCK_US_MAX = 1_000_000;
 
 export class IngressNode implements Node, Member {
   readonly id: string;
@@ -86,6 +98,11 @@ export class IngressNode implements Node, Member {
     return this.#life !== undefined;
   }
 
+  /** Differs from one process to the next; undefined while there is none. */
+  get life(): unknown {
+    return this.#life;
+  }
+
   get open(): number {
     return this.#life?.core.open ?? 0;
   }
@@ -94,26 +111,44 @@ export class IngressNode implements Node, Member {
     const { random, timeline, scenario, network } = this.#world;
     // Answers to what an earlier process sent still come, and must not meet another request.
     this.#seq = this.#world.without("ownSequence") ? 0 : random.below(2 ** 31);
-    const clockUs = 1 + random.below(CLOCK_US_MAX);
+    const clockUs = 1 + random.below(scenario.clockSkewUs);
     const core = new IngressCore(random.fork(), clockUs, {
       openMax: this.#world.without("queueLimit") ? Infinity : scenario.openMax,
+      retryBurst: this.#world.without("budget") ? Infinity : scenario.retryBurst,
       ...(this.#world.without("retry") ? { attemptsMax: 1 } : {}),
+      ...(this.#world.without("quarantine") ? { workersLostMax: Infinity } : {}),
       ...(this.#world.without("hedge") ? { hedgeSamplesMin: Infinity } : {}),
       ...(this.#world.without("suspicion") ? { suspectAfterUs: 60_000_000 } : {}),
     });
     const perform = (effect: IngressEffect): void => this.#perform(effect);
     const host = new Host({ timeline, core, perform, clockUs });
-    this.#life = { core, host, draining: false };
+    this.#life = { core, host, draining: false, beganUs: timeline.nowUs, admitted: 0 };
     network.join(this);
+    if (scenario.zoned) this.#announce(this.#life, zoneOf(scenario.seed, this.id));
+  }
+
+  /** Says where it stands, as long as this process lives. */
+  #announce(life: Life, zone: string): void {
+    if (this.#life !== life) return;
+    const { network, timeline } = this.#world;
+    life.host.do(() => {
+      const bytes = encodeJson({ v: 1, id: this.id, zone });
+      network.publish({ from: this.id, channel: "ingressBeat", bytes });
+    });
+    timeline.after(BEAT_US, () => this.#announce(life, zone));
   }
 
   crash(noticed: boolean): void {
+    this.#end(noticed, false);
+  }
+
+  #end(noticed: boolean, asked: boolean): void {
     this.#life?.host.stop();
     this.#life = undefined;
     this.#held.clear();
     this.#outbox.clear();
     this.#world.network.leave(this.id, noticed);
-    this.#world.observe({ type: "processEnded", process: this.id });
+    this.#world.observe({ type: "processEnded", process: this.id, asked });
     this.#world.ended(this);
   }
 
@@ -133,8 +168,11 @@ export class IngressNode implements Node, Member {
 
   drain(): void {
     if (this.#life === undefined) return;
+    const { host } = this.#life;
     this.#life.draining = true;
-    this.#life.host.post({ type: "drainBegan" });
+    if (this.#world.without("drain")) return this.#end(true, true);
+    // Behind the requests that it has not read yet.
+    host.do(() => host.post({ type: "drainBegan" }));
   }
 
   /** A client's request reaches the ingress; a process that stands still reads it later. */
@@ -170,13 +208,15 @@ export class IngressNode implements Node, Member {
       case "assign":
       case "command":
       case "tensor":
+      case "ingressBeat":
         return;
       default:
         return unreachable(channel);
     }
   }
 
-  #admit({ host }: Life, asked: ClientRequest): void {
+  #admit(life: Life, asked: ClientRequest): void {
+    const { host } = life;
     const { timeline } = this.#world;
     const { id, tier, rows, length, timeoutUs, owed, patienceUs } = asked;
     const record = this.#world.registry.record(asked.model);
@@ -197,13 +237,45 @@ export class IngressNode implements Node, Member {
     const deadlineUs = timeline.nowUs + timeoutUs;
     this.#world.trace(this.id, "request", { name, model: request.model, tier, timeoutUs });
     const { id: ingress } = this;
-    this.#world.observe({ type: "requestAdmitted", request: name, ingress, deadlineUs, owed });
+    const foreign = this.#foreign(id);
+    const { model } = request;
+    const admitted = { request: name, ingress, deadlineUs, owed, model, foreign };
+    this.#world.observe({ type: "requestAdmitted", ...admitted });
+    life.admitted++;
     host.post({ type: "requestArrived", seq, request });
     const { openMax: max } = this.#world.scenario;
     const what = "open requests";
     this.#world.observe({ type: "levelRead", process: this.id, what, value: this.open, max });
+    this.#watchRetries(life);
     if (patienceUs === undefined) return;
     timeline.after(patienceUs, () => host.do(() => this.#abandon(host, seq, id)));
+  }
+
+  /** Codes that a request whose input is good is never told. */
+  #foreign(id: number): readonly ErrorCode[] {
+    const { poisoned, killers, scenario } = this.#world;
+    if (poisoned.has(id) || killers.has(id)) return [];
+    // A scheduler cannot tell that its batch only waited behind another scheduler's.
+    const isOnlyOne = scenario.schedulers.length === 1;
+    const isKnown = isOnlyOne && losesWorkersByInputOnly(scenario);
+    return isKnown ? [...VERDICTS, "INPUT_QUARANTINED"] : VERDICTS;
+  }
+
+  /** Retries and hedges cannot become the load. */
+  #watchRetries({ core, beganUs, admitted }: Life): void {
+    const { retries, hedges } = core.counters;
+    const { retryShare, retryPerSecond } = INGRESS_DEFAULTS;
+    const seconds = (this.#world.timeline.nowUs - beganUs) / 1e6;
+    const earned = retryShare * admitted + retryPerSecond * (1 + seconds);
+    const max = Math.ceil(this.#world.scenario.retryBurst + earned);
+    const what = "retries and hedges";
+    this.#world.observe({
+      type: "levelRead",
+      process: this.id,
+      what,
+      value: retries + hedges,
+      max,
+    });
   }
 
   #abandon(host: Life["host"], seq: number, id: number): void {
@@ -228,9 +300,11 @@ export class IngressNode implements Node, Member {
       }
       case "settle":
         return this.#settle(effect);
+      case "cameFromZero":
+        return this.#world.trace(this.id, "cameFromZero", effect);
       case "exit":
         this.#world.trace(this.id, "exit", {});
-        return this.crash(true);
+        return this.#end(true, true);
       default:
         return unreachable(effect);
     }
@@ -242,15 +316,17 @@ export class IngressNode implements Node, Member {
     if (!this.#world.without("oneSettle")) this.#held.delete(seq);
     if (held?.abandoned === true) return;
     if (outcome.ok) {
-      const content = requestName(requestOfBody(outcome.served.answer.body));
+      const { content, servedBy } = readOutput(outcome.served.answer.body);
       this.#world.trace(this.id, "answer", { name, content });
-      const told = { ok: true, content } as const;
+      const told = { ok: true, content, servedBy } as const;
       this.#world.observe({ type: "requestSettled", request: name, outcome: told });
+      held?.asked.settled?.(told);
     } else {
       const { code, message } = outcome.fault;
       this.#world.trace(this.id, "refusal", { name, code, message });
       const told = { ok: false, code } as const;
       this.#world.observe({ type: "requestSettled", request: name, outcome: told });
+      held?.asked.settled?.(told);
     }
   }
 
@@ -268,10 +344,11 @@ export class IngressNode implements Node, Member {
     const held = this.#held.get(effect.seq);
     if (held === undefined) return;
     const { scheduler, request, seq, attempt, hedge, remainingUs } = effect;
+    const alone = effect.alone && !this.#world.without("isolation");
     const { remote } = held.asked;
     const { tier, rows, length, shapeKey, bodyBytes, model } = request;
     const tail = tailOf(held.body, remote);
-    const base = { seq, attempt, tier, hedge, remote, rows, length, shapeKey };
+    const base = { seq, attempt, tier, hedge, alone, remote, rows, length, shapeKey };
     const ticket: Ticket = { ...base, remainingUs, bodyBytes, tail };
     const key = `${scheduler} ${model}`;
     const outgoing = this.#outbox.get(key);

@@ -2,7 +2,8 @@
  * Runs the simulator from a command line.
  *
  *   node libs/sim/src/main.ts --seed 0x1f2e3d4c [--trace]
- *   node libs/sim/src/main.ts --seeds 400 --from <commit>
+ *   node libs/sim/src/main.ts --seeds 2000 --from <commit> [--threads 2]
+ *   node libs/sim/src/main.ts --seeds 100000 --threads 8    every night
  *
  * `--without DEFENCE` switches a defence off, which the checkers should notice. The exit status is
  * 1 when an invariant did not hold, and 2 when the arguments make no sense.
@@ -10,15 +11,17 @@
 
 import { hash32 } from "@millrace/std";
 import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { describeFailure, describeRun, isFailure, seedName } from "./describe.ts";
-import { type Report, simulate } from "./simulate.ts";
+import { simulate } from "./simulate.ts";
 import { type Defence, DEFENCES } from "./world.ts";
 
-const USAGE = `usage: main.ts --seed N [--trace] | --seeds N --from TEXT   [--without DEFENCE]...
+const USAGE = `usage: main.ts --seed N [--trace] | --seeds N --from TEXT [--threads N]   [--without DEFENCE]...
 defences: ${DEFENCES.join(" ")}`;
 const PROGRESS_MS = 2_000;
 /** One is enough to act on, and a few show whether they are alike. */
 const FAILURES_SHOWN_MAX = 5;
+const THREADS_MAX = 256;
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
@@ -34,6 +37,7 @@ function readArguments() {
         seed: { type: "string" },
         seeds: { type: "string" },
         from: { type: "string", default: "" },
+        threads: { type: "string", default: "1" },
         trace: { type: "boolean", default: false },
         without: { type: "string", multiple: true, default: [] },
       },
@@ -64,39 +68,101 @@ function runOne(seed: number, without: Defence[], trace: boolean): void {
   print(describeRun(report));
 }
 
-function runMany(count: number, from: string, without: Defence[]): void {
-  const beganMs = performance.now();
-  let saidMs = beganMs;
-  const failed: Report[] = [];
-  const outcomes = new Map<string, number>();
-  let virtualUs = 0;
-  for (let at = 0; at < count; at++) {
-    const report = simulate(hash32(`${from}/${at}`), { without });
-    virtualUs += report.virtualUs;
-    for (const [how, times] of report.outcomes) outcomes.set(how, (outcomes.get(how) ?? 0) + times);
-    if (isFailure(report)) {
-      failed.push(report);
-      if (failed.length <= FAILURES_SHOWN_MAX) print(describeFailure(report));
-      else print(`seed ${seedName(report.seed)} failed too`);
-    }
-    const nowMs = performance.now();
-    if (nowMs - saidMs < PROGRESS_MS) continue;
-    saidMs = nowMs;
-    const rate = ((at + 1) * 1_000) / (nowMs - beganMs);
-    print(`${at + 1} of ${count} seeds, ${rate.toFixed(0)} a second, ${failed.length} failed`);
-  }
-  const seconds = (performance.now() - beganMs) / 1_000;
-  const answers = [...outcomes].sort((a, b) => b[1] - a[1]);
-  print(answers.map(([how, times]) => `${how} ${times}`).join(", "));
-  print(
-    `${count} seeds of "${from}": ${failed.length} failed; ` +
-      `${(virtualUs / 1e6).toFixed(0)} virtual seconds in ${seconds.toFixed(1)} s`,
-  );
-  if (failed.length > 0) process.exitCode = 1;
+/** Every `of`-th seed, beginning with the `at`-th. */
+interface Share {
+  readonly count: number;
+  readonly from: string;
+  readonly without: readonly Defence[];
+  readonly at: number;
+  readonly of: number;
 }
 
-const { seed, seeds, from, trace, without } = readArguments();
-const defences = readDefences(without);
-if (seed !== undefined) runOne(readNumber(seed, "seed"), defences, trace);
-else if (seeds !== undefined) runMany(readNumber(seeds, "seeds"), from, defences);
-else refuse("--seed or --seeds is missing");
+/** What one seed came to, as it crosses threads; `failure` is undefined where all held. */
+interface Ended {
+  readonly virtualUs: number;
+  readonly outcomes: ReadonlyMap<string, number>;
+  readonly failure: string | undefined;
+  readonly seed: number;
+}
+
+function runShare({ count, from, without, at, of }: Share, ended: (ended: Ended) => void): void {
+  for (let next = at; next < count; next += of) {
+    const report = simulate(hash32(`${from}/${next}`), { without });
+    const { seed, virtualUs, outcomes } = report;
+    const failure = isFailure(report) ? describeFailure(report) : undefined;
+    ended({ seed, virtualUs, outcomes, failure });
+  }
+}
+
+/** Adds up what the seeds came to, and says so while they run. */
+class Tally {
+  readonly #count: number;
+  readonly #from: string;
+  readonly #beganMs = performance.now();
+  readonly #outcomes = new Map<string, number>();
+  #saidMs = this.#beganMs;
+  #ended = 0;
+  #failed = 0;
+  #virtualUs = 0;
+
+  constructor(count: number, from: string) {
+    this.#count = count;
+    this.#from = from;
+  }
+
+  add({ seed, virtualUs, outcomes, failure }: Ended): void {
+    this.#ended++;
+    this.#virtualUs += virtualUs;
+    for (const [how, times] of outcomes) {
+      this.#outcomes.set(how, (this.#outcomes.get(how) ?? 0) + times);
+    }
+    if (failure !== undefined) {
+      this.#failed++;
+      print(this.#failed <= FAILURES_SHOWN_MAX ? failure : `seed ${seedName(seed)} failed too`);
+    }
+    const nowMs = performance.now();
+    if (this.#ended === this.#count) return this.#finish(nowMs);
+    if (nowMs - this.#saidMs < PROGRESS_MS) return;
+    this.#saidMs = nowMs;
+    const rate = ((this.#ended * 1_000) / (nowMs - this.#beganMs)).toFixed(0);
+    print(`${this.#ended} of ${this.#count} seeds, ${rate} a second, ${this.#failed} failed`);
+  }
+
+  #finish(nowMs: number): void {
+    const seconds = ((nowMs - this.#beganMs) / 1_000).toFixed(1);
+    const answers = [...this.#outcomes].sort((a, b) => b[1] - a[1]);
+    print(answers.map(([how, times]) => `${how} ${times}`).join(", "));
+    const virtual = `${(this.#virtualUs / 1e6).toFixed(0)} virtual seconds in ${seconds} s`;
+    print(`${this.#count} seeds of "${this.#from}": ${this.#failed} failed; ${virtual}`);
+    if (this.#failed > 0) process.exitCode = 1;
+  }
+}
+
+/** The seeds on so many threads: what each comes to does not depend on how many there are. */
+function runMany(count: number, from: string, without: Defence[], threads: number): void {
+  const tally = new Tally(count, from);
+  if (threads === 1) {
+    return runShare({ count, from, without, at: 0, of: 1 }, (ended) => tally.add(ended));
+  }
+  for (let at = 0; at < threads; at++) {
+    const share: Share = { count, from, without, at, of: threads };
+    const thread = new Worker(new URL(import.meta.url), { workerData: share });
+    thread.on("message", (ended: Ended) => tally.add(ended));
+    thread.on("error", (error) => {
+      throw error;
+    });
+  }
+}
+
+function runCommand(): void {
+  const { seed, seeds, from, trace, without, threads } = readArguments();
+  const defences = readDefences(without);
+  if (seed !== undefined) return runOne(readNumber(seed, "seed"), defences, trace);
+  if (seeds === undefined) return refuse("--seed or --seeds is missing");
+  const of = readNumber(threads, "threads");
+  if (of < 1 || of > THREADS_MAX) refuse(`--threads ${threads}: 1 to ${THREADS_MAX}`);
+  runMany(readNumber(seeds, "seeds"), from, defences, of);
+}
+
+if (isMainThread) runCommand();
+else runShare(workerData as Share, (ended) => parentPort?.postMessage(ended, []));

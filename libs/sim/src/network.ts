@@ -19,6 +19,7 @@ export type Channel =
   | "tensor"
   | "schedulerBeat"
   | "workerBeat"
+  | "ingressBeat"
   | "disconnect";
 
 export interface Letter {
@@ -62,6 +63,8 @@ export class Network {
   readonly #connections = new Map<string, Connection>();
   readonly #cut = new Map<string, number>();
   readonly #lastUs = new Map<string, number>();
+  /** What is added to the delay of every letter to and from a member. */
+  readonly #slowUs = new Map<string, number>();
   #faulty = true;
   #brokerUp = true;
   sent = 0;
@@ -128,6 +131,11 @@ export class Network {
     else this.#cut.delete(link);
   }
 
+  /** Letters to and from the member take so much longer; 0 ends that. */
+  slow(id: string, us: number): void {
+    this.#slowUs.set(id, us);
+  }
+
   /** The connection breaks and is made again by the process. */
   disconnect(id: string, noticed: boolean): void {
     const connection = this.#connections.get(id);
@@ -155,6 +163,7 @@ export class Network {
   heal(): void {
     this.#faulty = false;
     this.#cut.clear();
+    this.#slowUs.clear();
     this.startBroker();
   }
 
@@ -196,7 +205,8 @@ export class Network {
       this.lost++;
       return;
     }
-    const ownUs = this.#timeline.nowUs + this.#delayUs();
+    const slowUs = (this.#slowUs.get(letter.from) ?? 0) + (this.#slowUs.get(to) ?? 0);
+    const ownUs = this.#timeline.nowUs + this.#delayUs() + slowUs;
     let atUs = Math.max(ownUs, this.#lastUs.get(link) ?? 0);
     if (faulty && reordering > 0 && this.#random.chance(reordering)) {
       atUs = ownUs + this.#random.below(lateUs);

@@ -14,6 +14,7 @@ import {
   encodeJson,
   type Fault,
   frameKind,
+  ingressHeartbeatSchema,
   schedulerHeartbeatSchema,
   workerHeartbeatSchema,
 } from "@millrace/protocol";
@@ -52,5 +53,8 @@ export const readSchedulerBeat = decodedOnce((bytes) =>
 );
 export const readWorkerBeat = decodedOnce((bytes) =>
   must(decodeJson(workerHeartbeatSchema, bytes)),
+);
+export const readIngressBeat = decodedOnce((bytes) =>
+  must(decodeJson(ingressHeartbeatSchema, bytes)),
 );
 export { encodeJson, frameKind };

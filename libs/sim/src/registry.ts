@@ -8,12 +8,19 @@ const VERSIONS_KEPT = 3;
 
 export class ModelRegistry {
   readonly #records = new Map<string, ModelRecord>();
+  readonly #registered: (spec: ModelSpec) => void;
+  #files = 0;
 
-  constructor(models: readonly ModelPlan[]) {
-    for (const plan of models) {
-      const versions = { "1": specOf(plan, 1) };
-      this.#records.set(plan.name, { name: plan.name, active: 1, loaded: true, versions });
-    }
+  /** @param registered is told of every version that comes, with the digest of its bytes. */
+  constructor(models: readonly ModelPlan[], registered: (spec: ModelSpec) => void) {
+    this.#registered = registered;
+    for (const plan of models) this.add(plan);
+  }
+
+  /** A model as it is pushed first; one that was there is gone, with all its versions. */
+  add(plan: ModelPlan): void {
+    const versions = { "1": this.#specOf(plan, 1) };
+    this.#records.set(plan.name, { name: plan.name, active: 1, loaded: true, versions });
   }
 
   get records(): ReadonlyMap<string, ModelRecord> {
@@ -33,7 +40,7 @@ export class ModelRegistry {
       ({ version }) => version > active - VERSIONS_KEPT || version === before.active,
     );
     const versions = Object.fromEntries(
-      [...kept, specOf(plan, active)].map((spec) => [String(spec.version), spec]),
+      [...kept, this.#specOf(plan, active)].map((spec) => [String(spec.version), spec]),
     );
     const previous = before.active;
     this.#records.set(plan.name, { ...before, active, latest: active, previous, versions });
@@ -46,14 +53,25 @@ export class ModelRegistry {
     const { previous, ...rest } = before;
     this.#records.set(name, { ...rest, active: previous });
   }
+
+  /** No two files are alike. */
+  #specOf(plan: ModelPlan, version: number): ModelSpec {
+    const spec = specOf(plan, version, String(++this.#files).padStart(64, "0"));
+    this.#registered(spec);
+    return spec;
+  }
 }
 
-function specOf({ name, fileBytes, maxBatch, lengthMax }: ModelPlan, version: number): ModelSpec {
+function specOf(
+  { name, fileBytes, maxBatch, lengthMax }: ModelPlan,
+  version: number,
+  digest: string,
+): ModelSpec {
   const padding = { axis: 1, inputs: ["x"], value: 0, lengthMax, outputs: [] };
   return {
     name,
     version,
-    digest: "0".repeat(64),
+    digest,
     bytes: fileBytes,
     inputs: [{ name: "x", datatype: "FP32", shape: [-1, -1] }],
     outputs: [{ name: "y", datatype: "FP32", shape: [-1, 8] }],

@@ -12,6 +12,9 @@ export const MIB = 1024 * 1024;
 /** Rows of one request. */
 export const ROWS_MAX = 4;
 const MS = 1_000;
+/** Five minutes, as far as clocks are found to be apart. */
+const JOBS_MAX = 4;
+const SKEW_US_MAX = 300_000 * MS;
 
 /** What happens at moments of its own, each kind at its own rate. */
 export const INCIDENTS = [
@@ -28,7 +31,18 @@ export const INCIDENTS = [
   "ingressDrain",
   "newVersion",
   "rollback",
+  "readd",
   "surge",
+  "herd",
+  "slow",
+  "latency",
+  "halfOpen",
+  "slowConsumer",
+  "gpuLost",
+  "gpuFull",
+  "spotNotice",
+  "corruptCache",
+  "allWorkersGone",
 ] as const;
 export type Incident = (typeof INCIDENTS)[number];
 
@@ -45,7 +59,22 @@ const NOTICED: readonly Incident[] = [
   "newVersion",
   "rollback",
   "pause",
+  "spotNotice",
+  "corruptCache",
 ];
+
+/** After these no input of its own makes a request lose two workers. */
+const KEEP_WORKERS: readonly Incident[] = [
+  "ingressDrain",
+  "newVersion",
+  "rollback",
+  "surge",
+  "herd",
+  "slow",
+  "corruptCache",
+];
+
+const TAKES_WORKERS: readonly Incident[] = ["workerCrash", "workerDrain", "spotNotice"];
 
 export interface ModelPlan {
   readonly name: string;
@@ -93,6 +122,14 @@ export interface Scenario {
   /** Part of the clients that go away before their answer. */
   readonly abandons: number;
   readonly poison: number;
+  /** Durable jobs, which are submitted in the safety phase. */
+  readonly jobs: number;
+  /** Part of the inputs that end the worker that runs them. */
+  readonly killers: number;
+  /** How far apart the clocks of the processes are at most. */
+  readonly clockSkewUs: number;
+  /** Retries and hedges that an ingress may save up. */
+  readonly retryBurst: number;
   /** Per run: it takes ten times as long; it poisons the device. */
   readonly straggles: number;
   readonly fatal: number;
@@ -105,6 +142,12 @@ export interface Scenario {
   readonly safetyUs: number;
   readonly openMax: number;
   readonly queueTicketsMax: number;
+  /** A model that nobody asked for so long leaves its devices; Infinity where none does. */
+  readonly parkAfterUs: number;
+  /** Requests wait for a first worker until their deadlines. */
+  readonly waitsForWorkers: boolean;
+  /** Members stand in zones and say so; else nobody does. */
+  readonly zoned: boolean;
 }
 
 export function drawScenario(seed: number): Scenario {
@@ -119,6 +162,7 @@ export function drawScenario(seed: number): Scenario {
   const deadlineUsMin = within(random, 20 * MS, 400 * MS);
   const incidents = drawIncidents(faults, gentle);
   const tiers = [random.next(), random.next(), random.next()] as const;
+  const jobs = gentle || faults.chance(0.5) ? 0 : within(faults, 1, JOBS_MAX);
   return {
     seed,
     gentle,
@@ -141,6 +185,10 @@ export function drawScenario(seed: number): Scenario {
     owedUsMin: owedUsMin(gentle, incidents),
     abandons: present(0.1),
     poison: hard(0.02),
+    jobs,
+    killers: hard(0.004),
+    clockSkewUs: faults.chance(0.5) ? SKEW_US_MAX : 1_000 * MS,
+    retryBurst: small ? within(random, 5, 50) : 1_000,
     straggles: hard(0.02),
     fatal: hard(0.005),
     loadFails: hard(0.2),
@@ -149,8 +197,22 @@ export function drawScenario(seed: number): Scenario {
     safetyUs: within(random, 1_500 * MS, 3_000 * MS),
     openMax: small ? within(random, 50, 150) : 8_192,
     queueTicketsMax: small ? within(random, 40, 100) : 8_192,
+    // Models that come and go all the time would be excuse enough for what is late.
+    parkAfterUs: random.chance(0.3)
+      ? within(random, (gentle ? 1_000 : 20) * MS, (gentle ? 2_000 : 1_000) * MS)
+      : Infinity,
+    waitsForWorkers: random.chance(0.3),
+    zoned: random.chance(0.5),
   };
 }
+
+/** True where workers end by nothing but the inputs that they run. */
+export const losesWorkersByInputOnly = ({ network, fatal, incidents }: Scenario): boolean =>
+  network.loss === 0 &&
+  network.duplication === 0 &&
+  network.reordering === 0 &&
+  fatal === 0 &&
+  [...incidents.keys()].every((kind) => KEEP_WORKERS.includes(kind));
 
 /** A lost process is noticed within half a second, a device that hangs within two seconds. */
 function owedUsMin(gentle: boolean, incidents: ReadonlyMap<Incident, number>): number {
@@ -158,12 +220,17 @@ function owedUsMin(gentle: boolean, incidents: ReadonlyMap<Incident, number>): n
   return incidents.has("hang") ? 3_000 * MS : 1_000 * MS;
 }
 
+const takesWorkers = (incidents: ReadonlyMap<Incident, number>): boolean =>
+  TAKES_WORKERS.some((kind) => incidents.has(kind));
+
 function drawIncidents(random: Random, gentle: boolean): Map<Incident, number> {
   const incidents = new Map<Incident, number>();
   for (const kind of INCIDENTS) {
     const meanUs = within(random, 200 * MS, (gentle ? 1_500 : 3_000) * MS);
     const left = random.chance(0.5);
     if (left || (gentle && !NOTICED.includes(kind))) continue;
+    // Of what takes workers away one kind at a time: with several none might be left for a while.
+    if (gentle && TAKES_WORKERS.includes(kind) && takesWorkers(incidents)) continue;
     incidents.set(kind, meanUs);
   }
   return incidents;

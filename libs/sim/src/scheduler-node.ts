@@ -9,7 +9,12 @@ import {
   type SchedulerHeartbeat,
   type WorkerHeartbeat,
 } from "@millrace/protocol";
-import { SchedulerCore, type SchedulerEffect, type SchedulerEvent } from "@millrace/scheduling";
+import {
+  SCHEDULER_DEFAULTS,
+  SchedulerCore,
+  type SchedulerEffect,
+  type SchedulerEvent,
+} from "@millrace/scheduling";
 import { unreachable } from "@millrace/std";
 import { Host } from "./host.ts";
 import type { Channel, Letter, Member } from "./network.ts";
@@ -17,6 +22,7 @@ import {
   readCancel,
   readDisconnect,
   readDone,
+  readIngressBeat,
   readSchedulerBeat,
   readTickets,
   readWorkerBeat,
@@ -29,8 +35,12 @@ interface Life {
   readonly host: Host<SchedulerEvent, SchedulerEffect>;
 }
 
-const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "workerBeat", "disconnect"]);
-const CLOCK_US_MAX = 1_000_000;
+const HEARS: ReadonlySet<Channel> = new Set([
+  "schedulerBeat",
+  "workerBeat",
+  "ingressBeat",
+  "disconnect",
+]);
 const REGISTRY_US_MIN = 2_000;
 const REGISTRY_US_MAX = 50_000;
 const encoder = new TextEncoder();
@@ -61,13 +71,15 @@ export class SchedulerNode implements Node, Member {
       id: this.id,
       incarnation: 1 + random.below(2 ** 31),
       queueTicketsMax: without("queueLimit") ? Infinity : scenario.queueTicketsMax,
+      residency: { ...SCHEDULER_DEFAULTS.residency, parkAfterUs: scenario.parkAfterUs },
+      ...(scenario.waitsForWorkers ? { noDeviceGraceUs: Infinity } : {}),
       ...(without("reconciliation") ? { lostAfterUs: Infinity } : {}),
       ...(without("slices") ? { sliceUsMax: [Infinity, Infinity, Infinity] } : {}),
       ...(without("wedgeWatch") ? { wedgedAfterUs: Infinity } : {}),
       ...(without("suspicion") ? { suspectAfterUs: 60_000_000, forgetAfterUs: 60_000_000 } : {}),
     });
     const perform = (effect: SchedulerEffect): void => this.#perform(effect);
-    const clockUs = 1 + random.below(CLOCK_US_MAX);
+    const clockUs = 1 + random.below(scenario.clockSkewUs);
     this.#life = { core, host: new Host({ timeline, core, perform, clockUs }) };
     network.join(this);
     this.#readRegistry(this.#life, within(random, REGISTRY_US_MIN, REGISTRY_US_MAX));
@@ -132,6 +144,14 @@ export class SchedulerNode implements Node, Member {
     this.#life?.host.post({ type: "modelChanged", record: wrong });
   }
 
+  /** The model was removed and added again; whoever was away only hears of the new one. */
+  modelReadded(name: string): void {
+    if (this.up && this.#world.network.isConnected(this.id)) {
+      this.#life?.host.post({ type: "modelRemoved", name });
+    }
+    this.modelChanged(name);
+  }
+
   connectionChanged(): void {}
 
   receive({ channel, bytes }: Letter): void {
@@ -149,6 +169,8 @@ export class SchedulerNode implements Node, Member {
         return host.post({ type: "workerBeat", heartbeat: this.#weakened(readWorkerBeat(bytes)) });
       case "schedulerBeat":
         return host.post({ type: "schedulerBeat", heartbeat: readSchedulerBeat(bytes) });
+      case "ingressBeat":
+        return host.post({ type: "ingressBeat", heartbeat: readIngressBeat(bytes) });
       case "disconnect":
         return host.post({ type: "disconnected", name: readDisconnect(bytes) });
       case "assign":
@@ -194,9 +216,9 @@ export class SchedulerNode implements Node, Member {
         return;
       }
       case "command": {
-        const { worker, command } = effect;
+        const { worker, command, why } = effect;
         const ref = command.kind === "load" ? command.spec.name : command.ref;
-        this.#world.trace(from, command.kind, { worker, ref });
+        this.#world.trace(from, command.kind, { worker, ref, why });
         network.send(worker, { from, channel: "command", bytes: encodeJson(command) });
         return;
       }

@@ -4,10 +4,13 @@
  * things must happen.
  */
 
+import { INGRESS_DEFAULTS } from "@millrace/admission";
 import {
   checkBounds,
+  checkCheckedBytes,
   checkDeviceLimits,
   checkOneAnswer,
+  checkOneEffect,
   checkOwnAnswer,
   checkRecovery,
   checkUrgentFirst,
@@ -15,12 +18,16 @@ import {
   Observer,
   type Violation,
 } from "@millrace/invariants";
+import { modelRef } from "@millrace/protocol";
 import { seededRandom } from "@millrace/std";
-import { type Cluster, Faults } from "./faults.ts";
+import { requestName } from "./bodies.ts";
+import { type Cluster, Faults, type ModelChange } from "./faults.ts";
 import { IngressNode } from "./ingress-node.ts";
+import { JobDesk } from "./job-desk.ts";
+import { JobStore } from "./job-store.ts";
 import { Network } from "./network.ts";
 import { ModelRegistry } from "./registry.ts";
-import { drawScenario, type Scenario, within } from "./scenario.ts";
+import { drawScenario, losesWorkersByInputOnly, type Scenario, within } from "./scenario.ts";
 import { SchedulerNode } from "./scheduler-node.ts";
 import { Timeline } from "./timeline.ts";
 import { Trace } from "./trace.ts";
@@ -65,6 +72,9 @@ const REST_US = 400_000;
 /** A turn of an event loop, and the rounding of its timers. */
 const SLACK_US = 5_000;
 const SLICE_US = 100_000;
+/** Word of a change in the registry is everywhere by then, also where a connection was away. */
+const WORD_US = 2_000_000;
+const WORKERS_LOST_MAX = INGRESS_DEFAULTS.workersLostMax;
 
 export const simulate = (seed: number, options: SimulateOptions = {}): Report =>
   new Simulation(seed, options).run();
@@ -77,15 +87,22 @@ class Simulation {
     (report) => checkOneAnswer(report, SLACK_US),
     checkOwnAnswer,
     checkDeviceLimits,
+    checkOneEffect,
     checkUrgentFirst,
     checkBounds,
-    checkRecovery,
+    // Two lost workers that had the same input are reason enough to suspect it. A device that hangs
+    // is found out by each scheduler for itself, and one that will be lost ends with its next run.
+    (report) => checkRecovery(report, (code) => code === "INPUT_QUARANTINED" && this.#losesMore),
+    (report) => checkCheckedBytes(report, WORD_US),
   ]);
   readonly #outcomes = new Map<string, number>();
+  readonly #killed = new Map<number, number>();
   readonly #registry: ModelRegistry;
   readonly #network: Network;
   readonly #cluster: Cluster;
   readonly #workload: Workload;
+  readonly #store: JobStore;
+  readonly #jobs: JobDesk;
   readonly #faults: Faults;
   readonly #random;
   #faulty = true;
@@ -96,7 +113,9 @@ class Simulation {
     const random = seededRandom(seed ^ 0x5eed);
     this.#random = random.fork();
     this.#trace = new Trace(this.#timeline, options.print);
-    this.#registry = new ModelRegistry(this.#scenario.models);
+    this.#registry = new ModelRegistry(this.#scenario.models, ({ name, version, digest }) => {
+      this.#observe({ type: "bytesRegistered", model: modelRef(name, version), digest });
+    });
     this.#network = new Network(this.#timeline, random.fork(), this.#scenario.network);
     const world = this.#world(options, random.fork());
     this.#cluster = {
@@ -105,8 +124,17 @@ class Simulation {
       workers: this.#scenario.workers.map((plan) => new WorkerNode(world, plan)),
     };
     this.#workload = new Workload(world, this.#cluster.ingresses, random.fork());
-    const change = (kind: "replace" | "rollback"): void => this.#changeModel(kind);
+    const change = (kind: ModelChange): void => this.#changeModel(kind);
     this.#faults = new Faults(world, this.#cluster, this.#workload, change, random.fork());
+    this.#store = new JobStore(world);
+    const { ingresses } = this.#cluster;
+    this.#jobs = new JobDesk(world, this.#store, ingresses, this.#workload, random.fork());
+  }
+
+  /** Workers are lost by other things than inputs. */
+  get #losesMore(): boolean {
+    const { incidents } = this.#scenario;
+    return this.#faulty || incidents.has("hang") || incidents.has("gpuLost");
   }
 
   run(): Report {
@@ -136,6 +164,7 @@ class Simulation {
   #runSafety(): void {
     const { safetyUs } = this.#scenario;
     this.#workload.runSafety(safetyUs);
+    this.#jobs.run(safetyUs);
     this.#faults.run(safetyUs);
     this.#advance(safetyUs);
   }
@@ -144,7 +173,8 @@ class Simulation {
     this.#faulty = false;
     this.#trace.note("all", "heal", {});
     this.#faults.heal();
-    this.#advance(RECOVERY_US);
+    // An overload from before is out of the way once its deadlines have passed.
+    this.#advance(Math.max(RECOVERY_US, this.#scenario.deadlineUsMax));
     this.#workload.runLiveness(this.#timeline.nowUs + LIVENESS_US);
     this.#advance(LIVENESS_US);
     const untilUs = this.#timeline.nowUs + LIVENESS_US_MAX;
@@ -152,6 +182,7 @@ class Simulation {
     const advanceWhile = (isBusy: () => boolean): void => {
       while (this.#timeline.nowUs < untilUs && isBusy()) this.#advance(SLICE_US);
     };
+    advanceWhile(() => !this.#jobs.isIdle);
     advanceWhile(() => ingresses.some(({ open }) => open > 0));
     this.#faults.freeDevices();
     advanceWhile(() => workers.some(({ heldBatches }) => heldBatches > 0));
@@ -163,6 +194,7 @@ class Simulation {
     for (const { id, open } of ingresses) rest(id, "open requests", open);
     for (const { id, queuedTickets } of schedulers) rest(id, "queued tickets", queuedTickets);
     for (const { id, heldBatches } of workers) rest(id, "batches", heldBatches);
+    this.#store.tell((fact) => this.#observe(fact));
     this.#observer.finish(this.#timeline.nowUs);
   }
 
@@ -179,9 +211,11 @@ class Simulation {
       random,
       registry: this.#registry,
       poisoned: new Set(),
+      killers: new Set(),
       observe: (fact) => this.#observe(fact),
       trace: (process, what, detail) => this.#trace.note(process, what, detail),
       without: (defence) => without.has(defence),
+      killedBy: (request) => this.#noteKilled(request),
       faulty: () => this.#faulty,
       ended: (node: Node) => this.#faults.restart(node),
     };
@@ -199,16 +233,28 @@ class Simulation {
     }
   }
 
-  #changeModel(kind: "replace" | "rollback"): void {
+  /** Where workers end by nothing else, an input costs two of them at most. */
+  #noteKilled(request: number): void {
+    const value = (this.#killed.get(request) ?? 0) + 1;
+    this.#killed.set(request, value);
+    if (!losesWorkersByInputOnly(this.#scenario)) return;
+    const [process, what, max] = [requestName(request), "workers lost", WORKERS_LOST_MAX];
+    this.#observe({ type: "levelRead", process, what, value, max });
+  }
+
+  #changeModel(kind: ModelChange): void {
     const { models } = this.#scenario;
     const plan = models[this.#random.below(models.length)];
     if (plan === undefined) return;
-    this.#registry[kind](plan);
+    if (kind === "readd") this.#registry.add(plan);
+    else this.#registry[kind](plan);
     this.#trace.note("registry", kind, this.#registry.record(plan.name));
     for (const scheduler of this.#cluster.schedulers) {
       const delayUs = within(this.#random, 1_000, 50_000);
       // Whoever watches a key is told in order: a late notice has the latest record.
-      this.#timeline.after(delayUs, () => scheduler.modelChanged(plan.name));
+      this.#timeline.after(delayUs, () =>
+        kind === "readd" ? scheduler.modelReadded(plan.name) : scheduler.modelChanged(plan.name),
+      );
     }
   }
 }

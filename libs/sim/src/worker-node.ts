@@ -18,8 +18,10 @@ import {
   encodeJson,
   FORGET_AFTER_US,
   SUSPECT_AFTER_US,
+  type WorkerHeartbeat,
 } from "@millrace/protocol";
 import { present, unreachable } from "@millrace/std";
+import { BlobCache } from "./blob-cache.ts";
 import { SimulatedDevice } from "./device.ts";
 import { bodyKey, HeldBatches } from "./held-batches.ts";
 import { Host } from "./host.ts";
@@ -31,6 +33,7 @@ import {
   readPart,
   readSchedulerBeat,
 } from "./reading.ts";
+import { placeOf } from "./places.ts";
 import type { WorkerPlan } from "./scenario.ts";
 import type { Node, World } from "./world.ts";
 
@@ -43,7 +46,6 @@ interface Life {
 }
 
 const HEARS: ReadonlySet<Channel> = new Set(["schedulerBeat", "disconnect"]);
-const CLOCK_US_MAX = 1_000_000;
 const TICK_US = 1_000_000;
 const FAILED_US = 500_000;
 const DRAIN_US = 500_000;
@@ -57,6 +59,7 @@ export class WorkerNode implements Node, Member {
   readonly #plan: WorkerPlan;
   /** Answers that wait for the connection. */
   #kept: { readonly ingress: string; readonly bytes: Uint8Array }[] = [];
+  readonly #cache = new BlobCache();
   #life: Life | undefined;
 
   constructor(world: World, plan: WorkerPlan) {
@@ -74,8 +77,11 @@ export class WorkerNode implements Node, Member {
   }
 
   start(): void {
-    const { random, timeline, network } = this.#world;
-    const device = new SimulatedDevice(this.#world, this.#plan);
+    const { random, timeline, network, scenario } = this.#world;
+    const device = new SimulatedDevice(this.#world, this.#plan, this.#cache, () => {
+      this.#world.trace(this.id, "segfault", {});
+      this.crash(true);
+    });
     const held = new HeldBatches(this.#world, this.id, device);
     const core = new WorkerCore({
       id: this.id,
@@ -83,6 +89,7 @@ export class WorkerNode implements Node, Member {
       incarnation: 1 + random.below(2 ** 31),
       device: device.read(),
       limits: this.#limits(),
+      ...(scenario.zoned ? { place: placeOf(scenario.seed, this.id) } : {}),
     });
     const schedulers = new Membership({
       suspectAfterUs: SUSPECT_AFTER_US,
@@ -95,7 +102,7 @@ export class WorkerNode implements Node, Member {
         return core.wakeAtUs;
       },
     };
-    const clockUs = 1 + random.below(CLOCK_US_MAX);
+    const clockUs = 1 + random.below(scenario.clockSkewUs);
     const host = new Host({ timeline, core: observed, perform, clockUs });
     this.#life = { core, host, device, held, schedulers };
     network.join(this);
@@ -119,19 +126,17 @@ export class WorkerNode implements Node, Member {
     this.#life?.host.resume();
   }
 
-  get hangs(): boolean {
-    return this.#life?.device.hangs ?? false;
+  /** The device of the process that runs now. */
+  get device(): SimulatedDevice | undefined {
+    return this.#life?.device;
   }
 
-  hang(): void {
-    this.#life?.device.hang();
-  }
-
-  unhang(): void {
-    this.#life?.device.unhang();
+  corruptCache(): void {
+    this.#cache.corrupt(this.#world.random);
   }
 
   drain(): void {
+    if (this.#world.without("drain")) return this.crash(true);
     this.#life?.host.post({ type: "drainBegan" });
   }
 
@@ -180,6 +185,7 @@ export class WorkerNode implements Node, Member {
       case "answer":
       case "fetch":
       case "workerBeat":
+      case "ingressBeat":
         return;
       default:
         return unreachable(channel);
@@ -188,7 +194,8 @@ export class WorkerNode implements Node, Member {
 
   #limits(): Partial<WorkerLimits> {
     const guard = this.#world.without("memoryGuard") ? { memoryFactor: 0 } : {};
-    return { failedUs: FAILED_US, drainUsMax: DRAIN_US, runUsMax: RUN_US, ...guard };
+    const whole = this.#world.without("bisecting") ? { runsMax: 0 } : {};
+    return { failedUs: FAILED_US, ...whole, drainUsMax: DRAIN_US, runUsMax: RUN_US, ...guard };
   }
 
   /** One step of the core, with an observer beside it that knows what was really sent. */
@@ -272,7 +279,8 @@ export class WorkerNode implements Node, Member {
           value: effect.heartbeat.inFlight,
           max: WORKER_LIMITS.batchesMax,
         });
-        network.publish({ from, channel: "workerBeat", bytes: encodeJson(effect.heartbeat) });
+        const bytes = encodeJson(this.#said(effect.heartbeat));
+        network.publish({ from, channel: "workerBeat", bytes });
         return;
       }
       case "exit":
@@ -281,6 +289,19 @@ export class WorkerNode implements Node, Member {
       default:
         return unreachable(effect);
     }
+  }
+
+  #said(heartbeat: WorkerHeartbeat): WorkerHeartbeat {
+    const { models } = heartbeat;
+    if (models === undefined || !this.#world.without("residentDigest")) return heartbeat;
+    const silent = models.map(({ ref, state, bytes, warmUs, error }) => ({
+      ref,
+      state,
+      bytes,
+      ...(warmUs === undefined ? {} : { warmUs }),
+      ...(error === undefined ? {} : { error }),
+    }));
+    return { ...heartbeat, models: silent };
   }
 
   #load({ device, host }: Life, { spec }: Extract<WorkerEffect, { readonly type: "load" }>): void {

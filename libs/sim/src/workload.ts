@@ -11,6 +11,9 @@ const LIVENESS_RATE = 40;
 /** Part of one device's time that an unhurried load may take. */
 const UNHURRIED = 0.25;
 const SURGE_MAX = 150;
+const ITEM_TIMEOUT_US = 2_000_000;
+const HERD_WAVES = 20;
+const HERD_GAP_US = 10_000;
 
 export class Workload {
   readonly #world: World;
@@ -47,6 +50,28 @@ export class Workload {
     }
   }
 
+  /** What jobs are for. */
+  get jobModel(): ModelPlan {
+    return present(this.#world.scenario.models[0], "a model");
+  }
+
+  /** An item of a job. */
+  drawItem(): ClientRequest {
+    const request = this.#drawOwed(this.jobModel);
+    this.asked++;
+    return { ...request, tier: 2, timeoutUs: ITEM_TIMEOUT_US, owed: false };
+  }
+
+  /** Everybody asks at once, again and again. */
+  herd(): void {
+    const { timeline } = this.#world;
+    for (let wave = 0; wave < HERD_WAVES; wave++) {
+      timeline.after(wave * HERD_GAP_US, () => {
+        for (const model of this.#world.scenario.models) this.#ask(this.#drawFaulty(model));
+      });
+    }
+  }
+
   #arrive(perSecond: number, untilUs: number, arrive: () => void): void {
     const { timeline } = this.#world;
     const atUs = timeline.nowUs + Math.ceil(this.#random.exponential(1_000_000 / perSecond));
@@ -66,13 +91,17 @@ export class Workload {
   }
 
   #drawFaulty(model: ModelPlan): ClientRequest {
-    const { deadlineUsMin, deadlineUsMax, owedUsMin, poison, abandons } = this.#world.scenario;
+    const { scenario } = this.#world;
+    const { deadlineUsMin, deadlineUsMax, owedUsMin, poison, killers, abandons } = scenario;
     const timeoutUs = within(this.#random, deadlineUsMin, deadlineUsMax);
     const patienceUs = this.#random.chance(abandons) ? this.#random.below(timeoutUs) : undefined;
-    const owed = timeoutUs >= owedUsMin;
-    const request = { ...this.#draw(model), timeoutUs, patienceUs, owed };
-    if (this.#random.chance(poison)) this.#world.poisoned.add(request.id);
-    return request;
+    const drawn = this.#draw(model);
+    const isPoison = this.#random.chance(poison);
+    const isKiller = this.#random.chance(killers);
+    if (isPoison) this.#world.poisoned.add(drawn.id);
+    if (isKiller) this.#world.killers.add(drawn.id);
+    const owed = timeoutUs >= owedUsMin && !isPoison && !isKiller;
+    return { ...drawn, timeoutUs, patienceUs, owed };
   }
 
   #drawOwed(model: ModelPlan): ClientRequest {

@@ -10,7 +10,10 @@ import type { Timeline } from "./timeline.ts";
 /**
  * The defences that a run can do without, to show that the checkers miss them:
  * retry           the ingress tries once
+ * budget          retries and hedges are not counted against a budget
+ * quarantine      an input that ends workers is given to one after another
  * hedge           the ingress never asks a second device for a straggler
+ * isolation       what may have cost a worker is batched with others again
  * ownSequence     an ingress counts its requests from one again after a restart
  * oneSettle       the ingress answers again when a second answer comes
  * ownOutput       the worker gives the outputs of a batch to one another's items
@@ -24,10 +27,19 @@ import type { Timeline } from "./timeline.ts";
  * suspicion       silence makes nobody suspect
  * wedgeWatch      a device that finishes nothing is given work all the same
  * queueLimit      queues and tables have no bound
+ * bisecting       a batch that fails is not split
+ * drain           a process that is asked to end ends at once
+ * digestCheck     a file from the worker's cache is loaded as it is
+ * firstWrite      a result that is written again is another result
+ * ackLast         the queue forgets a chunk when it is taken, and not when its results stand
+ * residentDigest  workers do not say from which bytes their models are
  */
 export const DEFENCES = [
   "retry",
+  "budget",
+  "quarantine",
   "hedge",
+  "isolation",
   "ownSequence",
   "oneSettle",
   "ownOutput",
@@ -41,6 +53,12 @@ export const DEFENCES = [
   "suspicion",
   "wedgeWatch",
   "queueLimit",
+  "bisecting",
+  "drain",
+  "digestCheck",
+  "residentDigest",
+  "firstWrite",
+  "ackLast",
 ] as const;
 export type Defence = (typeof DEFENCES)[number];
 
@@ -53,9 +71,13 @@ export interface World {
   readonly registry: Registry;
   /** Requests whose inputs no model can run on, by id. */
   readonly poisoned: Set<number>;
+  /** Requests whose inputs end the worker that runs them, by id. */
+  readonly killers: Set<number>;
   observe(fact: Fact): void;
   trace(process: string, what: string, detail: unknown): void;
   without(defence: Defence): boolean;
+  /** A worker ended by the input of this request. */
+  killedBy(request: number): void;
   /** True until everything is healed. */
   faulty(): boolean;
   /** A process has ended; whoever supervises it starts it again. */
