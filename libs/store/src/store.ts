@@ -6,6 +6,7 @@ import { Objm, setSha256Backend, StorageType } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { BLOB_BUCKET, FaultError, REGISTRY_BUCKET } from "@millrace/protocol";
 import { type Blobs, ObjectBlobs } from "./blobs.ts";
+import { createJobStorage, type JobStorageOptions } from "./jobs/job-streams.ts";
 import { KvRegistry, type Registry } from "./registry.ts";
 import { CALL_MS_MAX, storageFault } from "./storage.ts";
 
@@ -17,6 +18,8 @@ export interface StoreOptions {
   readonly create?: boolean;
   /** Copies of each bucket, for a NATS cluster: 1, the default, 3 or 5; only for new buckets. */
   readonly replicas?: number;
+  /** How long and how much of jobs is kept, where their storage is made too. */
+  readonly jobs?: Omit<JobStorageOptions, "replicas">;
 }
 
 export interface Store {
@@ -52,6 +55,7 @@ export async function openStore(
         ? await objects.create(BLOB_BUCKET, { replicas, storage })
         : await objects.open(BLOB_BUCKET, false),
     );
+    if (create) await createJobStorage(client, { ...options.jobs, replicas });
     void follow(connection, registry);
     return { registry, blobs };
   } catch (error) {

@@ -1,11 +1,16 @@
 /** What an ingress is told. */
 
-import { BODY_BYTES_MAX } from "@millrace/protocol";
+import { ATTEMPTS_MAX, BODY_BYTES_MAX } from "@millrace/protocol";
 import {
+  clockField,
   choiceField,
   commonFields,
   type ConfigValues,
   defineConfig,
+  listField,
+  nameField,
+  optionalField,
+  secretFileField,
   textField,
   wholeField,
 } from "@millrace/runtime";
@@ -14,6 +19,11 @@ const MIB = 1024 * 1024;
 
 export const fields = defineConfig({
   ...commonFields("ingress"),
+  zone: optionalField(
+    nameField("MILLRACE_ZONE", {
+      help: "where this machine stands; workers there are preferred, bytes across zones counted",
+    }),
+  ),
   httpHost: textField("MILLRACE_HTTP_HOST", {
     default: "127.0.0.1",
     help: "address on which clients are served",
@@ -69,6 +79,12 @@ export const fields = defineConfig({
     default: 0,
     help: "requests a second of one API key that has no limit of its own; 0 for any rate",
   }),
+  attemptsMax: wholeField("MILLRACE_ATTEMPTS_MAX", {
+    min: 1,
+    max: ATTEMPTS_MAX,
+    default: ATTEMPTS_MAX,
+    help: "attempts of one request, retries and the hedge included; 1 turns both off",
+  }),
   connectionsMax: wholeField("MILLRACE_CONNECTIONS_MAX", {
     min: 1,
     max: 1_000_000,
@@ -81,6 +97,48 @@ export const fields = defineConfig({
     default: 60_000,
     help: "how long a request may take to arrive completely",
   }),
+  jobSlots: wholeField("MILLRACE_JOB_SLOTS", {
+    min: 0,
+    max: 256,
+    default: 4,
+    help: "chunks of durable jobs that this ingress runs at a time; 0 leaves them to others",
+  }),
+  jobItemsMax: wholeField("MILLRACE_JOB_ITEMS_MAX", {
+    min: 4,
+    max: 8_192,
+    default: 256,
+    help: "items of durable jobs that it has at the schedulers; fewer where they are slow",
+  }),
+  jobChunksMax: wholeField("MILLRACE_JOB_CHUNKS_MAX", {
+    min: 1,
+    max: 8_192,
+    default: 8_192,
+    help: "chunks of up to 64 items that may wait for one API key; more are refused as JOBS_FULL",
+  }),
+  jobKeptHours: wholeField("MILLRACE_JOB_KEPT_HOURS", {
+    min: 1,
+    max: 48,
+    default: 24,
+    help: "how long results and ended jobs are kept, and a job waits for a cluster that serves it",
+  }),
+  jobUploadMib: wholeField("MILLRACE_JOB_UPLOAD_MIB", {
+    min: 1,
+    max: 2_048,
+    default: 1_024,
+    help: "largest upload of JSON lines, and largest object, in MiB",
+  }),
+  webhookHosts: listField("MILLRACE_WEBHOOK_HOSTS", {
+    default: [],
+    item: /^(?:http:\/\/)?(?:\*\.)?[0-9A-Za-z.-]+$/,
+    expects: "host names with commas between them, `*.` before one for all below it",
+    help: "hosts that webhooks may go to over https, none unless given; `http://localhost` for tests",
+  }),
+  webhookSecret: optionalField(
+    secretFileField("MILLRACE_WEBHOOK_SECRET_FILE", {
+      help: "file with the secret that signs webhooks; needed where they are on",
+    }),
+  ),
+  clock: clockField(),
   drainMs: wholeField("MILLRACE_DRAIN_MS", {
     min: 0,
     max: 25_000,

@@ -3,24 +3,32 @@
 import {
   ByteWriter,
   encodePartOf,
+  type Fault,
   INLINE_BODY_BYTES_MAX,
   tensorPieces,
   tensorsBytes,
   TRACE_BYTES,
   writeTensors,
 } from "@millrace/protocol";
-import type { InferRequest, WantedOutput } from "@millrace/openinference";
+import type { InferRequest, InferResponse, WantedOutput } from "@millrace/openinference";
 import type { Access } from "./access.ts";
 import type { ServedModel } from "./catalogue.ts";
 import type { Reply } from "./reply.ts";
 import { writeTrace } from "./trace.ts";
+
+/** Takes the one answer of a request that no client waits for. */
+export interface Sink {
+  served(response: InferResponse): void;
+  failed(fault: Fault): void;
+}
 
 export interface ExchangeParts {
   readonly seq: number;
   readonly access: Access;
   readonly model: ServedModel;
   readonly request: InferRequest;
-  readonly reply: Reply;
+  /** Who gets the answer. */
+  readonly reply: Reply | Sink;
   /** The client's `traceparent`. */
   readonly traceparent: string | undefined;
   readonly arrivedUs: number;
@@ -30,12 +38,14 @@ export class Exchange {
   readonly seq: number;
   readonly access: Access;
   readonly model: ServedModel;
-  readonly reply: Reply;
+  readonly reply: Reply | Sink;
   readonly arrivedUs: number;
   readonly id: string | undefined;
   readonly outputs: readonly WantedOutput[];
   readonly tier: InferRequest["tier"];
   readonly rows: number;
+  /** Elements along the padded axis, of all rows; 0 for models of fixed shape. */
+  readonly tokens: number;
   readonly bodyBytes: number;
   /** What travels in the ticket: the trace id, and the body unless it is remote. */
   readonly tail: Uint8Array;
@@ -53,6 +63,7 @@ export class Exchange {
     this.outputs = request.outputs;
     this.tier = request.tier;
     this.rows = request.rows;
+    this.tokens = request.rows * request.length;
     this.bodyBytes = tensorsBytes(request.tensors);
     if (this.isRemote) {
       this.tail = new Uint8Array(TRACE_BYTES);

@@ -19,6 +19,8 @@ import type { BodyReader } from "./body.ts";
 import type { Catalogue, ServedModel } from "./catalogue.ts";
 import type { Inference } from "./inference.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
+import { isJobTarget } from "./jobs/job-routes.ts";
+import type { Jobs } from "./jobs/jobs.ts";
 import type { KeyFile } from "./key-file.ts";
 import { type Reply, replyDocument, replyFault } from "./reply.ts";
 import { matchRoute, methodOf, type Route } from "./routes.ts";
@@ -29,6 +31,7 @@ export interface GatewayOptions {
   readonly catalogue: Catalogue;
   readonly bodies: BodyReader;
   readonly inference: Inference;
+  readonly jobs: Pick<Jobs, "handle">;
   readonly metrics: IngressMetrics;
   readonly log: Logger;
   readonly nowUs: () => number;
@@ -60,6 +63,10 @@ export class Gateway {
 
   handle(request: IncomingMessage, reply: Reply): void {
     const arrivedUs = this.#options.nowUs();
+    if (isJobTarget(request.url ?? "")) {
+      this.#serveJobs(request, reply, arrivedUs);
+      return;
+    }
     const route = matchRoute(request.url ?? "");
     if (!route.ok) {
       this.#refuse(reply, route.error, arrivedUs);
@@ -78,6 +85,12 @@ export class Gateway {
     const access = this.#authenticate(request);
     if (!access.ok) this.#refuse(reply, access.error, arrivedUs);
     else this.#serve(request, reply, access.value, route.value, arrivedUs);
+  }
+
+  #serveJobs(request: IncomingMessage, reply: Reply, arrivedUs: number): void {
+    const access = this.#authenticate(request);
+    if (access.ok) void this.#options.jobs.handle(request, reply, access.value);
+    else this.#refuse(reply, access.error, arrivedUs);
   }
 
   #authenticate(request: IncomingMessage): Result<Access, Fault> {

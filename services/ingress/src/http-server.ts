@@ -51,7 +51,7 @@ class Listener implements HttpListener {
   readonly #options: HttpOptions;
   readonly #server: HttpServer;
   /** Per connection, what has not been answered yet, oldest first. */
-  readonly #replies = new WeakMap<Duplex, Set<Reply>>();
+  readonly #replies = new WeakMap<Duplex, Reply[]>();
   #state: "serving" | "draining" = "serving";
 
   constructor(options: HttpOptions) {
@@ -96,7 +96,7 @@ class Listener implements HttpListener {
   }
 
   #connected(socket: Socket): void {
-    const replies = new Set<Reply>();
+    const replies: Reply[] = [];
     this.#replies.set(socket, replies);
     // Also for requests that wait behind another one, whose own responses hear nothing of it.
     socket.once("close", () => {
@@ -106,8 +106,8 @@ class Listener implements HttpListener {
 
   #requested(request: IncomingMessage, reply: Reply): void {
     const replies = this.#replies.get(request.socket);
-    for (const earlier of replies ?? []) if (earlier.state === "answered") replies?.delete(earlier);
-    replies?.add(reply);
+    while (replies?.[0]?.state === "answered") replies.shift();
+    replies?.push(reply);
     reply.isLast = this.#state === "draining";
     this.#options.handle(request, reply);
     if (!request.complete && reply.state === "answered") discard(request);
@@ -118,9 +118,8 @@ class Listener implements HttpListener {
    * oldest request without one, so they are only written where that is the one that failed.
    */
   #failed(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const waiting = [...(this.#replies.get(socket) ?? [])].filter(
-      ({ state }) => state !== "answered",
-    );
+    const replies = this.#replies.get(socket) ?? [];
+    const waiting = replies.filter(({ state }) => state !== "answered");
     const [oldest] = waiting;
     const own = oldest === undefined || (waiting.length === 1 && oldest.state === "reading");
     if (!own || !socket.writable || error.code === "ECONNRESET" || oldest?.headersSent === true) {

@@ -4,16 +4,18 @@
  */
 
 import type { IngressEvent, Served } from "@millrace/admission";
-import { parseInferRequest, writeInferResponse } from "@millrace/openinference";
-import { decodeTensors, type Fault } from "@millrace/protocol";
+import { type InferRequest, parseInferRequest, writeInferResponse } from "@millrace/openinference";
+import { decodeTensors, type Fault, type Tier } from "@millrace/protocol";
 import type { Logger } from "@millrace/runtime";
-import { present } from "@millrace/std";
+import { NumberMap, present } from "@millrace/std";
 import type { Access } from "./access.ts";
 import type { AnswerParts } from "./answer-parts.ts";
 import type { ServedModel } from "./catalogue.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchange, type ExchangeParts, type Sink } from "./exchange.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
-import { type Reply, replyFault, replyInference } from "./reply.ts";
+import type { Amounts, LoadCounter } from "./load-recorder.ts";
+import { Reply, replyFault, replyInference } from "./reply.ts";
+import type { Zones } from "./zones.ts";
 
 export interface InferenceOptions {
   /** This process's own name in requests' ids and on the bus. */
@@ -23,6 +25,9 @@ export interface InferenceOptions {
   readonly post: (event: IngressEvent) => void;
   readonly nowUs: () => number;
   readonly metrics: IngressMetrics;
+  /** Counts the load that was there, served or not; bad requests are none. */
+  readonly load: LoadCounter;
+  readonly zones: Pick<Zones, "crosses">;
   readonly log: Logger;
 }
 
@@ -37,12 +42,22 @@ export interface Arrival {
   readonly arrivedUs: number;
 }
 
+/** A request of this process's own, read and checked. */
+export interface Question {
+  readonly access: Access;
+  readonly model: ServedModel;
+  readonly request: InferRequest;
+  readonly tier: Tier;
+  readonly deadlineUs: number;
+  readonly sink: Sink;
+}
+
 /** Numbers are 32 bits on the wire. */
 const SEQ_MAX = 0xffff_ffff;
 
 export class Inference {
   readonly #options: InferenceOptions;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #exchanges = new NumberMap<Exchange>();
   #seq = 0;
   #parts: AnswerParts | undefined;
 
@@ -65,19 +80,41 @@ export class Inference {
     const parsed = parseInferRequest(model.signature, arrival.body, arrival.headerBytes);
     if (!parsed.ok) return parsed.error;
     const request = parsed.value;
-    const seq = this.#nextSeq();
-    const exchange = new Exchange({
-      seq,
-      access,
-      model,
-      request,
-      reply,
-      traceparent: arrival.traceparent,
-      arrivedUs,
-    });
-    this.#exchanges.set(seq, exchange);
+    const { timeoutUs, tier } = request;
+    const deadlineUs = arrivedUs + (timeoutUs === 0 ? this.#options.timeoutUs : timeoutUs);
+    const { traceparent } = arrival;
+    const parts = { access, model, request, reply, traceparent, arrivedUs };
+    const exchange = this.#register(parts);
     reply.exchange = exchange;
     reply.state = "waiting";
+    this.#post(exchange, request, tier, deadlineUs);
+    return undefined;
+  }
+
+  /** @returns its number, for {@link abandon}. The sink may be called before that. */
+  ask({ access, model, request, tier, deadlineUs, sink }: Question): number {
+    const arrivedUs = this.#options.nowUs();
+    const parts = { access, model, request, reply: sink, traceparent: undefined, arrivedUs };
+    const exchange = this.#register(parts);
+    this.#post(exchange, request, tier, deadlineUs);
+    return exchange.seq;
+  }
+
+  /** Nobody waits for the answer any more; its sink is not called. */
+  abandon(seq: number): void {
+    if (!this.#exchanges.has(seq)) return;
+    this.#close(seq);
+    this.#options.post({ type: "abandoned", seq });
+  }
+
+  #register(parts: Omit<ExchangeParts, "seq">): Exchange {
+    const exchange = new Exchange({ ...parts, seq: this.#nextSeq() });
+    this.#exchanges.set(exchange.seq, exchange);
+    return exchange;
+  }
+
+  #post(exchange: Exchange, request: InferRequest, tier: Tier, deadlineUs: number): void {
+    const { seq, access, model, bodyBytes } = exchange;
     this.#options.post({
       type: "requestArrived",
       seq,
@@ -85,16 +122,14 @@ export class Inference {
         client: access.client,
         limits: access.limits,
         model: model.ref,
-        tier: request.tier,
+        tier,
         rows: request.rows,
         length: request.length,
         shapeKey: request.shapeKey,
-        bodyBytes: exchange.bodyBytes,
-        deadlineUs:
-          arrivedUs + (request.timeoutUs === 0 ? this.#options.timeoutUs : request.timeoutUs),
+        bodyBytes,
+        deadlineUs,
       },
     });
-    return undefined;
   }
 
   served(seq: number, served: Served): void {
@@ -111,19 +146,23 @@ export class Inference {
     }
     const totalUs = this.#options.nowUs() - exchange.arrivedUs;
     const { from, device } = served;
-    replyInference(exchange.reply, response.value, [
-      ...this.#ids(exchange),
-      "Millrace-Worker",
-      from,
-      "Millrace-Device",
-      device,
-    ]);
+    const { reply } = exchange;
+    if (reply instanceof Reply) {
+      const who = ["Millrace-Worker", from, "Millrace-Device", device];
+      replyInference(reply, response.value, [...this.#ids(exchange), ...who]);
+    } else {
+      reply.served(response.value);
+    }
     this.#count(exchange, served, totalUs);
   }
 
   failed(seq: number, fault: Fault, attempts: number): void {
+    const exchange = this.#close(seq);
     if (attempts === 0) this.#options.metrics.refused(fault.code);
-    this.#fail(this.#close(seq), fault, attempts);
+    this.#fail(exchange, fault, attempts);
+    const amounts = this.#counted(exchange);
+    if (attempts === 0) amounts.refused++;
+    else amounts.failed++;
   }
 
   /** The client went away. */
@@ -133,6 +172,7 @@ export class Inference {
     this.#options.post({ type: "abandoned", seq: exchange.seq });
     const totalUs = this.#options.nowUs() - exchange.arrivedUs;
     this.#options.metrics.failed(exchange.model, "CANCELLED", totalUs);
+    this.#counted(exchange);
     this.#options.log.debug({ ...this.#context(exchange), totalUs }, "the client went away");
   }
 
@@ -144,20 +184,43 @@ export class Inference {
   }
 
   #count(exchange: Exchange, { answer, from, device, attempts }: Served, totalUs: number): void {
-    const { metrics, log, nowUs } = this.#options;
-    const { model, rows, tier } = exchange;
+    const { metrics, log, nowUs, zones } = this.#options;
+    const { bodyBytes, model, rows, tier } = exchange;
     metrics.served(model, tier, answer, totalUs);
     model.statistics.served(answer, rows, totalUs, nowUs());
+    const amounts = this.#counted(exchange);
+    amounts.served++;
+    amounts.queueUs += answer.queueUs;
+    // Mates of a batch share its time, so that what all of them used is what the device ran.
+    amounts.computeUs += (answer.computeUs * rows) / Math.max(rows, answer.batchRows);
+    amounts.outputBytes += answer.body.length;
+    if (zones.crosses(from)) amounts.crossingBytes += bodyBytes + answer.body.length;
     if (!log.isLevelEnabled("debug")) return;
     const { queueUs, computeUs, batchRows } = answer;
     const times = { totalUs, queueUs, computeUs, batchRows, attempts };
     log.debug({ ...this.#context(exchange), worker: from, device, ...times }, "served");
   }
 
+  /** What to add to, with the request itself counted. */
+  #counted({ access, bodyBytes, model, rows, tier, tokens }: Exchange): Amounts {
+    const amounts = this.#options.load.amounts(model.spec.name, access.client, tier);
+    amounts.arrivals++;
+    amounts.rows += rows;
+    amounts.inputTokens += tokens;
+    amounts.inputBytes += bodyBytes;
+    return amounts;
+  }
+
   #fail(exchange: Exchange, fault: Fault, attempts: number): void {
     const { metrics, log, nowUs } = this.#options;
     const totalUs = nowUs() - exchange.arrivedUs;
-    replyFault(exchange.reply, fault, this.#ids(exchange));
+    const { reply } = exchange;
+    if (!(reply instanceof Reply)) {
+      // Its sink decides whether that is the end of it, and counts it.
+      reply.failed(fault);
+      return;
+    }
+    replyFault(reply, fault, this.#ids(exchange));
     metrics.failed(exchange.model, fault.code, totalUs);
     exchange.model.statistics.failed(totalUs, nowUs());
     const { code, message: reason } = fault;

@@ -13,6 +13,8 @@ interface Series {
 }
 
 const SECOND_US = 1_000_000;
+/** A load takes a fraction of a second, a machine some minutes. */
+const ZERO_BUCKETS_S = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600];
 
 export interface IngressTotals {
   requests: number;
@@ -26,6 +28,8 @@ export interface IngressMetrics {
   served(model: ServedModel, tier: Tier, answer: Answer, totalUs: number): void;
   /** @param model undefined where the request did not get as far as naming one. */
   failed(model: ServedModel | undefined, code: ErrorCode, totalUs: number): void;
+  /** A model that no worker held answered so long after it was first asked for. */
+  cameFromZero(ref: string, us: number): void;
   /** Refused by this ingress itself, before anybody was asked. */
   refused(code: ErrorCode): void;
 }
@@ -45,6 +49,12 @@ export function createIngressMetrics(metrics: Metrics): IngressMetrics {
     name: "millrace_ingress_requests_total",
     help: "Requests by outcome: OK or an error code",
     labels: ["model", "code"],
+  });
+  const zero = metrics.histogram({
+    name: "millrace_ingress_zero_to_answer_seconds",
+    help: "From the first request to a model that no worker held, to its first answer",
+    labels: ["model"],
+    buckets: ZERO_BUCKETS_S,
   });
   const refusals = metrics.counter({
     name: "millrace_ingress_refusals_total",
@@ -91,6 +101,7 @@ export function createIngressMetrics(metrics: Metrics): IngressMetrics {
       totals.processingUs += totalUs;
       totals.lastError = code;
     },
+    cameFromZero: (model, us) => zero.labels({ model }).observe(us / SECOND_US),
     refused: (code) => refusals.labels({ code }).inc(),
   };
 }

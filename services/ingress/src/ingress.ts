@@ -6,6 +6,7 @@ import { IngressCore, type IngressEffect, type IngressEvent } from "@millrace/ad
 import type { Bus, MicroStats } from "@millrace/bus";
 import { createPump, type Logger, type Metrics, nowUs, type Pump } from "@millrace/runtime";
 import { seededRandom } from "@millrace/std";
+import type { JobStore } from "@millrace/store";
 import { AnswerParts } from "./answer-parts.ts";
 import { BodyReader } from "./body.ts";
 import { BodySender } from "./body-sender.ts";
@@ -21,8 +22,11 @@ import {
   showLevel,
 } from "./ingress-metrics.ts";
 import { clientLimits, type KeyFile } from "./key-file.ts";
+import { Jobs } from "./jobs/jobs.ts";
+import type { LoadCounter } from "./load-recorder.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Performer } from "./performer.ts";
+import { Zones } from "./zones.ts";
 
 export interface IngressParts {
   readonly config: IngressConfig;
@@ -31,6 +35,8 @@ export interface IngressParts {
   readonly version: string;
   readonly bus: Bus;
   readonly keys: KeyFile;
+  readonly jobStore: JobStore;
+  readonly load: LoadCounter;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -51,6 +57,7 @@ export class Ingress implements AsyncDisposable {
   readonly #performer: Performer;
   readonly #answerParts: AnswerParts;
   readonly #mailbox: Mailbox;
+  readonly #jobs: Jobs;
   readonly #drained: Promise<void>;
   #listener: HttpListener | undefined;
   #state: "serving" | "draining" = "serving";
@@ -60,6 +67,7 @@ export class Ingress implements AsyncDisposable {
     this.#parts = parts;
     const core = new IngressCore(seededRandom(randomInt(2 ** 32)), nowUs(), {
       openMax: config.openMax,
+      attemptsMax: config.attemptsMax,
       openBytesMax: config.openBytesMax,
       clientLimits: clientLimits(config),
     });
@@ -69,11 +77,21 @@ export class Ingress implements AsyncDisposable {
     this.#metrics = metrics;
     const post = (event: IngressEvent): void => this.#pump.post(event);
     const timeoutUs = config.timeoutMs * MS_US;
-    const inference = new Inference({ address, timeoutUs, post, nowUs, metrics, log });
+    const zones = new Zones(config.zone);
+    const inference = new Inference({
+      address,
+      timeoutUs,
+      post,
+      nowUs,
+      metrics,
+      load: parts.load,
+      zones,
+      log,
+    });
     this.#inference = inference;
     const { promise: drained, resolve: exit } = Promise.withResolvers<void>();
     this.#drained = drained;
-    this.#performer = new Performer({ bus, address, inference, exit });
+    this.#performer = new Performer({ bus, address, inference, metrics, exit });
     const perform = (effect: IngressEffect): void => this.#performer.perform(effect);
     this.#pump = createPump<IngressEvent, IngressEffect>({ core, perform, nowUs });
     const find = inference.find.bind(inference);
@@ -81,7 +99,12 @@ export class Ingress implements AsyncDisposable {
     this.#answerParts = new AnswerParts({ bytesMax: config.openBytesMax, isOpen });
     inference.attach(this.#answerParts);
     const sender = new BodySender({ bus, flush: () => bus.connection.flush(), address, find });
-    this.#mailbox = new Mailbox({ bus, address, parts: this.#answerParts, sender, post, log });
+    const answers = this.#answerParts;
+    this.#mailbox = new Mailbox({ bus, address, parts: answers, sender, zones, post, log });
+    const { catalogue } = this;
+    const store = parts.jobStore;
+    const registry = parts.metrics;
+    this.#jobs = new Jobs({ config, store, catalogue, inference, metrics: registry, log, nowUs });
   }
 
   /** Whether requests can be served. */
@@ -100,7 +123,13 @@ export class Ingress implements AsyncDisposable {
       .toSorted(([, a], [, b]) => b.requestsPerSecond - a.requestsPerSecond)
       .slice(0, MODELS_SHOWN_MAX);
     const { open, openBytes, counters } = core;
-    const data = { open, openBytes, ...counters, models: Object.fromEntries(models) };
+    const data = {
+      open,
+      openBytes,
+      ...counters,
+      models: Object.fromEntries(models),
+      jobs: this.#jobs.figures,
+    };
     return { ...this.#metrics.totals, data };
   }
 
@@ -117,6 +146,7 @@ export class Ingress implements AsyncDisposable {
       bodies,
       catalogue: this.catalogue,
       inference: this.#inference,
+      jobs: this.#jobs,
       metrics: this.#metrics,
       log,
       nowUs,
@@ -141,12 +171,19 @@ export class Ingress implements AsyncDisposable {
     return this.#listener.port;
   }
 
+  /** Runs durable jobs, from the moment that the models are known. */
+  runJobs(): void {
+    if (this.#state === "serving") this.#jobs.start();
+  }
+
   /** Refuses what is new; resolves when nothing is open, or when the drain's time is over. */
   async drain(): Promise<void> {
     this.#state = "draining";
     this.#listener?.drain();
-    this.#pump.post({ type: "drainBegan" });
     const late = sleep(this.#parts.config.drainMs, undefined, { ref: false });
+    // Chunks in hand are given back: another ingress takes them at once.
+    await Promise.race([this.#jobs.stop(), late]);
+    this.#pump.post({ type: "drainBegan" });
     await Promise.race([this.#drained, late]);
   }
 

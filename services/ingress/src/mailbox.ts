@@ -22,12 +22,14 @@ import {
 import type { Log, Result } from "@millrace/std";
 import type { AnswerParts } from "./answer-parts.ts";
 import type { BodySender } from "./body-sender.ts";
+import type { Zones } from "./zones.ts";
 
 export interface MailboxOptions {
   readonly bus: Bus;
   readonly address: string;
   readonly parts: AnswerParts;
   readonly sender: BodySender;
+  readonly zones: Zones;
   readonly post: (event: IngressEvent) => void;
   readonly log: Log;
 }
@@ -43,7 +45,7 @@ export class Mailbox {
 
   constructor(options: MailboxOptions) {
     this.#options = options;
-    const { bus, address, post, sender } = options;
+    const { bus, address, post, sender, zones } = options;
     bus.onConnection((connected) => post({ type: "busChanged", connected }));
     this.#subscriptions = [
       bus.subscribe(subjects.answer(address), (bytes, subject) => this.#answered(bytes, subject)),
@@ -56,14 +58,16 @@ export class Mailbox {
         );
       }),
       bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
-        this.#take(subject, decodeJson(workerHeartbeatSchema, bytes), (heartbeat) =>
-          post({ type: "workerBeat", heartbeat }),
-        );
+        this.#take(subject, decodeJson(workerHeartbeatSchema, bytes), (heartbeat) => {
+          zones.heard(heartbeat);
+          post({ type: "workerBeat", heartbeat });
+        });
       }),
       bus.subscribe(DISCONNECTS, (bytes, subject) => {
-        this.#take(subject, decodeJson(disconnectSchema, bytes), ({ client }) =>
-          post({ type: "disconnected", name: client.name }),
-        );
+        this.#take(subject, decodeJson(disconnectSchema, bytes), ({ client }) => {
+          zones.lost(client.name);
+          post({ type: "disconnected", name: client.name });
+        });
       }),
     ];
   }
@@ -89,12 +93,12 @@ export class Mailbox {
     }
   }
 
-  /** A result whose parts were lost is as good as a worker that was lost before it answered. */
+  /** A result whose parts were lost is as good as none. */
   #join(from: string, answer: Answer): Answer {
     const body = this.#options.parts.claim(from, answer);
     if (body !== undefined) return { ...answer, parted: false, body };
     const message = utf8.encode("parts of the answer were lost");
-    return { ...answer, parted: false, error: "WORKER_LOST", body: message };
+    return { ...answer, parted: false, error: "BATCH_LOST", body: message };
   }
 
   #take<T>(subject: string, decoded: Result<T, Fault>, use: (value: T) => void): void {

@@ -11,11 +11,13 @@ import {
 } from "@millrace/protocol";
 import { present, unreachable } from "@millrace/std";
 import type { Inference } from "./inference.ts";
+import type { IngressMetrics } from "./ingress-metrics.ts";
 
 export interface PerformerOptions {
   readonly bus: Pick<Bus, "publish">;
   readonly address: string;
   readonly inference: Inference;
+  readonly metrics: Pick<IngressMetrics, "cameFromZero">;
   /** Nothing is open after a drain. */
   readonly exit: () => void;
 }
@@ -47,7 +49,7 @@ export class Performer {
   }
 
   perform(effect: IngressEffect): void {
-    const { inference, exit } = this.#options;
+    const { inference, metrics, exit } = this.#options;
     switch (effect.type) {
       case "send":
         this.#send(effect);
@@ -58,6 +60,9 @@ export class Performer {
       case "settle":
         if (effect.outcome.ok) inference.served(effect.seq, effect.outcome.served);
         else inference.failed(effect.seq, effect.outcome.fault, effect.outcome.attempts);
+        return;
+      case "cameFromZero":
+        metrics.cameFromZero(effect.model, effect.us);
         return;
       case "exit":
         exit();
@@ -80,6 +85,7 @@ export class Performer {
       attempt: effect.attempt,
       tier: request.tier,
       hedge: effect.hedge,
+      alone: effect.alone,
       remote: exchange.isRemote,
       rows: request.rows,
       length: request.length,

@@ -35,8 +35,13 @@ function begin(reply: Reply, status: number, type: string, bytes: number, more: 
   reply.writeHead(status, headers);
 }
 
-export function replyDocument(reply: Reply, document: unknown): void {
-  replyText(reply, 200, JSON.stringify(document), []);
+export function replyDocument(
+  reply: Reply,
+  document: unknown,
+  status = 200,
+  more: Headers = [],
+): void {
+  replyText(reply, status, JSON.stringify(document), more);
 }
 
 function replyText(reply: Reply, status: number, text: string, more: Headers): void {

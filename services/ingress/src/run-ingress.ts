@@ -3,14 +3,25 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { type Bus, connectBus, serveMicro } from "@millrace/bus";
-import { subjects } from "@millrace/protocol";
-import { createLogger, createMetrics, type Health, serveMetrics } from "@millrace/runtime";
+import { clockHook, serveHooks } from "@millrace/faults";
+import { openMinuteFacts } from "@millrace/history";
+import { type LoadFact, subjects } from "@millrace/protocol";
+import {
+  createLogger,
+  createMetrics,
+  type Health,
+  serveMetrics,
+  type WallClock,
+} from "@millrace/runtime";
 import type { Log } from "@millrace/std";
-import { openStore } from "@millrace/store";
+import { openJobStore, openStore } from "@millrace/store";
 import type { Catalogue } from "./catalogue.ts";
 import type { IngressConfig } from "./config.ts";
 import { Ingress } from "./ingress.ts";
+import { checkWebhookConfig } from "./jobs/webhooks.ts";
 import { KeyFile } from "./key-file.ts";
+import { LoadRecorder } from "./load-recorder.ts";
+import { announceZone } from "./zones.ts";
 
 export interface IngressService {
   readonly config: IngressConfig;
@@ -21,6 +32,7 @@ export interface IngressService {
 }
 
 const VERSION = "0.1.0";
+const HOUR_MS = 3_600_000;
 const ADDRESS_BYTES = 4;
 const ID_LENGTH_MAX = 64 - 1 - 2 * ADDRESS_BYTES;
 
@@ -31,9 +43,10 @@ const ID_LENGTH_MAX = 64 - 1 - 2 * ADDRESS_BYTES;
 const addressOf = (id: string): string =>
   `${id.slice(0, ID_LENGTH_MAX)}-${randomBytes(ADDRESS_BYTES).toString("hex")}`;
 
-/** @throws ConfigError where the keys are not in order. */
+/** @throws ConfigError where the keys or the webhooks are not in order. */
 export async function runIngress({ config, signal, listening }: IngressService): Promise<void> {
   const { id } = config;
+  checkWebhookConfig(config);
   const log = createLogger({ role: "ingress", id, level: config.logLevel });
   const metrics = createMetrics({ role: "ingress", id });
   await using opened = new AsyncDisposableStack();
@@ -70,8 +83,12 @@ export async function runIngress({ config, signal, listening }: IngressService):
     }),
   );
   here.bus = bus;
+  opened.use(announceZone(bus, address, config.zone));
+  const keptMs = config.jobKeptHours * HOUR_MS;
+  const jobStore = await openJobStore(bus.connection, { keptMs });
+  const load = opened.use(recordLoad(bus, address, config.clock, log));
   const ingress = opened.use(
-    new Ingress({ config, address, version: VERSION, bus, keys, metrics, log }),
+    new Ingress({ config, address, version: VERSION, bus, keys, jobStore, load, metrics, log }),
   );
   here.ingress = ingress;
   serveMicro(bus, {
@@ -81,6 +98,9 @@ export async function runIngress({ config, signal, listening }: IngressService):
     metadata: { id, address },
     endpoints: [{ name: "infer", subject: subjects.answer(address), stats: () => ingress.stats }],
   });
+  if (config.chaos === "1") {
+    serveHooks({ bus, role: "ingress", id, log, handlers: { "clock-skew": clockHook } });
+  }
   const port = await ingress.listen();
   listening?.(port);
   log.info({ host: config.httpHost, port, address }, "serving");
@@ -88,9 +108,26 @@ export async function runIngress({ config, signal, listening }: IngressService):
   const watching = followRegistry(bus, ingress.catalogue, log);
   // It fails only when the connection ends before the registry was read.
   const watch = await Promise.race([watching, aborted.then(() => undefined)]);
-  if (watch !== undefined) opened.use(watch);
+  if (watch !== undefined) {
+    opened.use(watch);
+    ingress.runJobs();
+  }
   await aborted;
   await ingress.drain();
+}
+
+/** What was counted is written down when the minute is over, and when the ingress ends. */
+function recordLoad(bus: Bus, source: string, clock: WallClock, log: Log): LoadRecorder {
+  const facts = openMinuteFacts(bus.connection);
+  let problem = "";
+  const write = async (fact: LoadFact): Promise<boolean> => {
+    const written = await facts.append(fact);
+    const message = written.ok ? "" : written.error.message;
+    if (message !== "" && message !== problem) log.warn({ reason: message }, "load facts");
+    problem = message;
+    return written.ok;
+  };
+  return new LoadRecorder({ source, wallUs: clock.nowUs, scale: clock.scale, write });
 }
 
 /** Resolves when the catalogue knows what the registry holds. */

@@ -107,6 +107,8 @@ export class Stand implements AsyncDisposable {
   /** Models that the stand's worker says are ready. */
   ready: readonly string[] = [];
   loads: SchedulerHeartbeat["loads"] = [];
+  /** Where the stand's worker says that it stands. */
+  zone: string | undefined;
   beating = true;
   ended: Promise<void> = Promise.resolve();
   readonly #directory: string;
@@ -215,6 +217,7 @@ export class Stand implements AsyncDisposable {
         v: 1,
         id: WORKER,
         role: "gpu-worker",
+        zone: this.zone,
         incarnation: 1,
         beat,
         state: "ready",

@@ -1,0 +1,77 @@
+/** Where an ingress stands: said once a second, and what crosses zones is counted. */
+
+import { decodeJson, ingressHeartbeatSchema, INGRESS_HEARTBEATS } from "@millrace/protocol";
+import { createHistory, openMinuteFacts } from "@millrace/history";
+import { type Bus, connectBus } from "@millrace/bus";
+import { inboxPrefix } from "@millrace/broker";
+import { expect, test } from "vitest";
+import { announceZone, Zones } from "../src/zones.ts";
+import { echo, row, Stand, until } from "./stand.ts";
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+test("workers in other zones are elsewhere, until they move or leave", () => {
+  const zones = new Zones("east");
+  zones.heard({ id: "far", zone: "west" });
+  zones.heard({ id: "near", zone: "east" });
+  zones.heard({ id: "unsaid", zone: undefined });
+  expect(["far", "near", "unsaid", "unheard"].map((id) => zones.crosses(id))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+  zones.heard({ id: "far", zone: "east" });
+  expect(zones.crosses("far")).toBe(false);
+  zones.heard({ id: "far", zone: "west" });
+  zones.lost("far");
+  expect(zones.crosses("far")).toBe(false);
+});
+
+test("nothing is elsewhere for an ingress that was not told where it stands", () => {
+  const zones = new Zones(undefined);
+  zones.heard({ id: "far", zone: "west" });
+  expect(zones.crosses("far")).toBe(false);
+  const said: string[] = [];
+  const bus: Pick<Bus, "publish"> = { publish: (subject) => said.push(subject) > 0 };
+  announceZone(bus, "ingress-1-ab", undefined)[Symbol.dispose]();
+  expect(said).toEqual([]);
+});
+
+test("schedulers hear the zone, and facts have the bytes of requests across zones", async () => {
+  let address = "";
+  const stand = await Stand.start({ models: [echo], env: { MILLRACE_ZONE: "east" } });
+  const admin = await connectBus({
+    servers: [stand.broker.url],
+    name: "admin-2",
+    seed: stand.broker.seed("admin"),
+    inboxPrefix: inboxPrefix("admin"),
+    log: silent,
+  });
+  await createHistory(admin.connection);
+  stand.scheduler.subscribe(INGRESS_HEARTBEATS, (bytes) => {
+    const beat = decodeJson(ingressHeartbeatSchema, bytes);
+    if (beat.ok) address = `${beat.value.zone} ${beat.value.id}`;
+  });
+  await until("the ingress's heartbeat", () => address.startsWith("east ingress-1-"));
+  const ask = async (): Promise<void> => {
+    stand.beat();
+    // The beat is heard before the answer, which comes from the same connection.
+    expect((await stand.infer("echo", row(1, 2, 3, 4))).status).toBe(200);
+  };
+  stand.zone = "east";
+  await ask();
+  stand.zone = "west";
+  await ask();
+  stand.stop();
+  await stand.ended;
+  const facts = await openMinuteFacts(admin.connection).read();
+  if (!facts.ok) throw new Error(facts.error.message);
+  const sum = (of: "served" | "inputBytes" | "outputBytes" | "crossingBytes"): number =>
+    facts.value.reduce((total, fact) => total + fact[of], 0);
+  expect(sum("served")).toBe(2);
+  expect(sum("crossingBytes")).toBe((sum("inputBytes") + sum("outputBytes")) / 2);
+  expect(sum("crossingBytes")).toBeGreaterThan(0);
+  await admin.drain();
+  await stand[Symbol.asyncDispose]();
+});
