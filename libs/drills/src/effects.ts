@@ -1,0 +1,81 @@
+/** What each fault did: when it was seen, whom it touched, when all was well again. */
+
+import { type LedgerRequest, verdictOf } from "./ledger.ts";
+
+/** A fault that was injected. Times are microseconds since the start of the load. */
+export interface InjectedFault {
+  readonly name: string;
+  readonly kind: string;
+  readonly targets: readonly string[];
+  readonly injectedUs: number;
+  readonly endedUs: number;
+  /** `healed`, `expired` or `target-gone`; for a fault of the load always `expired`. */
+  readonly end: string;
+  /**
+   * When a target was first suspected as the cluster itself does: a disconnect event of the broker,
+   * or silence of its heartbeats. Undefined where neither came, as for what only slows.
+   */
+  readonly detectedUs: number | undefined;
+  /** When all of its targets were heard again; undefined where they never were. */
+  readonly returnedUs: number | undefined;
+}
+
+export interface FaultEffect extends InjectedFault {
+  /** Requests in its time that failed, were sent again, or took far longer than before. */
+  readonly touched: number;
+  readonly failed: number;
+  /** From its end until its targets were back and nothing failed or was sent again any more. */
+  readonly recoveredAfterUs: number | undefined;
+}
+
+/** After its end, a request may still suffer from it; from then on it is the next one's. */
+const AFTERMATH_US = 10_000_000;
+/** Slower than this by far: twice what one in a thousand took in calm, and at least 50 ms. */
+const SLOW_FACTOR = 2;
+const SLOW_US_MIN = 50_000;
+
+/** The latency beyond which a request counts as touched. */
+export function slowUsOf(requests: readonly LedgerRequest[], calmUntilUs: number): number {
+  const calm = requests
+    .filter((request) => request.endedUs <= calmUntilUs && verdictOf(request) === "right")
+    .map((request) => request.endedUs - request.intendedUs)
+    .sort((a, b) => a - b);
+  const usual = calm[Math.floor(calm.length * 0.999)] ?? 0;
+  return Math.max(SLOW_US_MIN, SLOW_FACTOR * usual);
+}
+
+/** Slowness comes from a busy machine as well, so it alone does not put off a recovery. */
+const isHarmed = (request: LedgerRequest): boolean =>
+  verdictOf(request) === "failed" || request.attempts > 1;
+
+export function faultEffects(
+  faults: readonly InjectedFault[],
+  requests: readonly LedgerRequest[],
+  slowUs: number,
+): readonly FaultEffect[] {
+  const hurt = requests.filter((request) => {
+    if (isHarmed(request)) return true;
+    return verdictOf(request) === "right" && request.endedUs - request.intendedUs > slowUs;
+  });
+  const begins = faults.map(({ injectedUs }) => injectedUs).sort((a, b) => a - b);
+  return faults.map((fault) => {
+    const next = begins.find((us) => us > fault.injectedUs && us >= fault.endedUs) ?? Infinity;
+    const untilUs = Math.min(fault.endedUs + AFTERMATH_US, next);
+    const touched = hurt.filter(
+      ({ intendedUs, endedUs }) => endedUs >= fault.injectedUs && intendedUs <= untilUs,
+    );
+    const lastUs = touched
+      .filter(isHarmed)
+      .reduce((last, { endedUs }) => Math.max(last, endedUs), 0);
+    const { returnedUs } = fault;
+    return {
+      ...fault,
+      touched: touched.length,
+      failed: touched.filter((request) => verdictOf(request) === "failed").length,
+      recoveredAfterUs:
+        returnedUs === undefined
+          ? undefined
+          : Math.max(0, lastUs - fault.endedUs, returnedUs - fault.endedUs),
+    };
+  });
+}

@@ -1,0 +1,55 @@
+export { type Availability, availabilityOf } from "./availability.ts";
+export {
+  type Act,
+  type Action,
+  type Bounds,
+  type ClusterWish,
+  type Drill,
+  type Guard,
+  type JobLoad,
+  kindOf,
+  type Load,
+  type LoadFault,
+  type Metric,
+  METRICS,
+  type Objectives,
+  type Probe,
+  type Share,
+  type TimeWindow,
+  UNBOUNDED,
+} from "./drill.ts";
+export { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
+export { brokenGuard, inside, type ReadMetric } from "./guards.ts";
+export {
+  type ActivityRun,
+  type DrillResult,
+  type Journal,
+  type JournalStatus,
+  type MillraceJournal,
+  type ProbeRun,
+  resultOf,
+  type SteadyState,
+} from "./journal.ts";
+export { describeFailure, type Evidence, judge, type Judgement, type Row } from "./judge.ts";
+export {
+  type Ending,
+  LATE_SLACK_US,
+  type LedgerItem,
+  type LedgerJob,
+  type LedgerRequest,
+  type Verdict,
+  verdictOf,
+} from "./ledger.ts";
+export type { RestLevel } from "./observe.ts";
+export {
+  type DrillPlan,
+  planDrill,
+  type PlanMember,
+  type PlannedStep,
+  type PlanOptions,
+} from "./plan.ts";
+export { parseWords } from "./provider.ts";
+export { readDrill } from "./read-drill.ts";
+export { type Path, type Problem, showSpan, spanUs } from "./reading.ts";
+export { type DrillSeries, type Figures, type Sample, seriesOf } from "./series.ts";
+export { closedReason } from "./time-window.ts";

@@ -1,0 +1,122 @@
+/**
+ * The journal of a drill: the fields of Chaos Toolkit's journal, and under `millrace` everything
+ * that the report is made from.
+ */
+
+import type { Drill } from "./drill.ts";
+import type { Judgement } from "./judge.ts";
+import type { DrillSeries } from "./series.ts";
+
+/** As in Chaos Toolkit: `failed` is a drill that could not be carried out. */
+export type JournalStatus = "completed" | "failed" | "aborted" | "interrupted";
+
+export interface ProbeRun {
+  readonly name: string;
+  readonly value: number | null;
+  readonly tolerance_met: boolean;
+}
+
+export interface SteadyState {
+  readonly steady_state_met: boolean;
+  readonly probes: readonly ProbeRun[];
+}
+
+export interface ActivityRun {
+  readonly activity: { readonly type: "action" | "probe"; readonly name: string };
+  readonly status: "succeeded" | "failed";
+  /** ISO 8601. */
+  readonly start: string;
+  readonly end: string;
+  /** Seconds. */
+  readonly duration: number;
+  /** What a probe read, or what a fault hit; on failure the reason. */
+  readonly output: unknown;
+}
+
+export interface Journal {
+  readonly "chaoslib-version": string;
+  readonly platform: string;
+  readonly node: string;
+  readonly experiment: unknown;
+  readonly start: string;
+  readonly end: string;
+  readonly duration: number;
+  readonly status: JournalStatus;
+  readonly deviated: boolean;
+  readonly steady_states: {
+    readonly before: SteadyState | null;
+    readonly after: SteadyState | null;
+    readonly during: readonly SteadyState[];
+  };
+  readonly run: readonly ActivityRun[];
+  readonly rollbacks: readonly ActivityRun[];
+  readonly millrace: MillraceJournal;
+}
+
+export interface MillraceJournal {
+  readonly version: 1;
+  readonly drill: Drill;
+  readonly seed: number;
+  /** Of the load, as it was run. */
+  readonly durationUs: number;
+  /** Why it ended before its time; empty where it did not. */
+  readonly aborted: string;
+  readonly command: string;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Processors, memory, system: where the figures were measured. */
+  readonly machine: Readonly<Record<string, string>>;
+  readonly members: readonly { readonly id: string; readonly role: string }[];
+  /** How far behind its own schedule the load was sent: 99 in 100 were sooner. */
+  readonly sendLagUs: number;
+  readonly judgement: Judgement;
+  readonly series: DrillSeries;
+}
+
+/** What `--json FILE` holds. */
+export interface DrillResult {
+  readonly requests: number;
+  readonly failed: number;
+  /** Per cent. */
+  readonly availability: number;
+  readonly jobs: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly stuck: number;
+  readonly faults: readonly {
+    readonly kind: string;
+    readonly targets: readonly string[];
+    /** Seconds since the start of the load. */
+    readonly injected: number;
+    readonly detectedAfter: number | null;
+    readonly recoveredAfter: number | null;
+    readonly touched: number;
+    readonly failed: number;
+  }[];
+  readonly invariants: Readonly<Record<string, "held" | "broken">>;
+}
+
+export function resultOf({ millrace: { judgement } }: Journal): DrillResult {
+  const { requests, failed, availability, jobs, lost, duplicated, stuck, faults, rows } = judgement;
+  return {
+    requests,
+    failed,
+    availability: availability.percent,
+    jobs,
+    lost,
+    duplicated,
+    stuck,
+    faults: faults.map((fault) => ({
+      kind: fault.kind,
+      targets: fault.targets,
+      injected: fault.injectedUs / 1e6,
+      detectedAfter: seconds(fault.detectedUs, fault.injectedUs),
+      recoveredAfter: seconds(fault.recoveredAfterUs, 0),
+      touched: fault.touched,
+      failed: fault.failed,
+    })),
+    invariants: Object.fromEntries(rows.map(({ id, held }) => [id, held ? "held" : "broken"])),
+  };
+}
+
+const seconds = (us: number | undefined, fromUs: number): number | null =>
+  us === undefined ? null : Math.round((us - fromUs) / 1000) / 1000;

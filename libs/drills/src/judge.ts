@@ -1,0 +1,223 @@
+/** The verdict of a drill: per invariant and per objective, with the evidence for it. */
+
+import {
+  type Checker,
+  checkOneAnswer,
+  checkOneEffect,
+  checkOwnAnswer,
+  checkRecovery,
+  type InvariantId,
+  Observer,
+  type Report,
+} from "@millrace/invariants";
+import { type Availability, availabilityOf } from "./availability.ts";
+import type { Drill } from "./drill.ts";
+import { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
+import { LATE_SLACK_US, type LedgerJob, type LedgerRequest, verdictOf } from "./ledger.ts";
+import { factsOf, type RestLevel } from "./observe.ts";
+import { showSpan } from "./reading.ts";
+
+export interface Evidence {
+  readonly requests: readonly LedgerRequest[];
+  readonly jobs: readonly LedgerJob[];
+  readonly faults: readonly InjectedFault[];
+  readonly rest: readonly RestLevel[];
+  /** Planned and not injected, with the reason. */
+  readonly refused: readonly string[];
+  /** Probes of the hypothesis that were out of tolerance, and a guard that ended the drill. */
+  readonly deviations: readonly string[];
+  /** Since the start of the load: before the first fault, and when all had ended. */
+  readonly calmUntilUs: number;
+  readonly endedUs: number;
+}
+
+export interface Row {
+  /** An invariant, or the name of an objective. */
+  readonly id: string;
+  readonly meaning: string;
+  readonly held: boolean;
+  readonly evidence: string;
+  /** The first of what broke it. */
+  readonly violations: readonly string[];
+}
+
+export interface Judgement {
+  /** Those that count for availability: no poison, nothing that a limit refused. */
+  readonly requests: number;
+  readonly failed: number;
+  readonly limited: number;
+  readonly poison: number;
+  readonly availability: Availability;
+  /** Failures by what the client saw. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** Accepted. */
+  readonly jobs: number;
+  readonly jobsRefused: number;
+  readonly lost: number;
+  readonly duplicated: number;
+  readonly stuck: number;
+  readonly faults: readonly FaultEffect[];
+  readonly rows: readonly Row[];
+  readonly passed: boolean;
+}
+
+const VIOLATIONS_SHOWN = 10;
+
+const INVARIANTS: Readonly<
+  Partial<Record<InvariantId, { meaning: string; make: (report: Report) => Checker }>>
+> = {
+  I1: {
+    meaning: "every admitted request ends in exactly one answer, by its deadline",
+    make: (report) => checkOneAnswer(report, LATE_SLACK_US),
+  },
+  I2: { meaning: "an answer belongs to its own request", make: checkOwnAnswer },
+  I5: { meaning: "an accepted job is done exactly once in effect", make: checkOneEffect },
+  I7: {
+    meaning: "when a fault is over, nothing fails any more, and nothing is left over",
+    make: checkRecovery,
+  },
+};
+
+export function judge(drill: Drill, evidence: Evidence): Judgement {
+  const { requests, jobs, endedUs } = evidence;
+  const verdicts = requests.map((request) => [request, verdictOf(request)] as const);
+  const counted = verdicts.filter(([request, verdict]) => !request.poison && verdict !== "limited");
+  const failures: Record<string, number> = {};
+  for (const [request, verdict] of counted) {
+    if (verdict !== "failed") continue;
+    const how = describeFailure(request);
+    failures[how] = (failures[how] ?? 0) + 1;
+  }
+  const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
+  const availability = availabilityOf(counted.length, failed);
+  const slowUs = slowUsOf(requests, evidence.calmUntilUs);
+  const faults = faultEffects(evidence.faults, requests, slowUs);
+  const accepted = jobs.filter(({ acceptedUs }) => acceptedUs !== undefined);
+  const rows = [
+    ...invariantRows(drill, evidence),
+    ...objectiveRows(drill, evidence, { availability, failed, counted: counted.length, faults }),
+  ];
+  return {
+    requests: counted.length,
+    failed,
+    limited: verdicts.filter(([, verdict]) => verdict === "limited").length,
+    poison: requests.filter(({ poison }) => poison).length,
+    availability,
+    failures,
+    jobs: accepted.length,
+    jobsRefused: jobs.length - accepted.length,
+    lost: accepted.filter((job) => isLost(job)).length,
+    duplicated: accepted.filter((job) => isDuplicated(job)).length,
+    stuck: accepted.filter((job) => job.endedUs === undefined && !job.gone).length,
+    faults,
+    rows,
+    passed: rows.every(({ held }) => held) && endedUs > 0,
+  };
+}
+
+const isLost = ({ gone, endedUs, items, results }: LedgerJob): boolean =>
+  gone || (endedUs !== undefined && new Set(results.map(({ index }) => index)).size < items);
+
+const isDuplicated = ({ ids, results }: LedgerJob): boolean =>
+  ids.length > 1 || new Set(results.map(({ index }) => index)).size < results.length;
+
+/** What the client saw, short enough to count by. */
+export function describeFailure(request: LedgerRequest): string {
+  const { ending, status, code, matched, question } = request;
+  if (ending === "unreached") return "no connection";
+  if (ending === "unknown") return "connection lost";
+  if (ending === "refused") return `${status} ${code}`.trim();
+  if (matched === question) return "late";
+  return matched === "" ? "wrong values" : "another request's answer";
+}
+
+function invariantRows(drill: Drill, evidence: Evidence): readonly Row[] {
+  const recoveredWithinUs = drill.objectives.recoveredWithinUs;
+  const facts = factsOf({ ...evidence, recoveredWithinUs });
+  return drill.invariants.flatMap((id) => {
+    const entry = INVARIANTS[id];
+    if (entry === undefined) return [];
+    const observer = new Observer([entry.make]);
+    for (const { fact, atUs } of facts) observer.observe(fact, atUs);
+    observer.finish(evidence.endedUs);
+    const count = observer.violations.length + observer.unreported;
+    const what =
+      id === "I5" ? `${evidence.jobs.length} jobs` : `${evidence.requests.length} requests`;
+    return [
+      {
+        id,
+        meaning: entry.meaning,
+        held: count === 0,
+        evidence: count === 0 ? what : `${count} violations in ${what}`,
+        violations: observer.violations
+          .slice(0, VIOLATIONS_SHOWN)
+          .map(({ atUs, message }) => `${showSpan(Math.round(atUs / 1000) * 1000)}: ${message}`),
+      },
+    ];
+  });
+}
+
+interface Figures {
+  readonly availability: Availability;
+  readonly failed: number;
+  readonly counted: number;
+  readonly faults: readonly FaultEffect[];
+}
+
+function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): readonly Row[] {
+  const { availability, recoveredWithinUs } = drill.objectives;
+  const slow = figures.faults.filter(
+    ({ recoveredAfterUs }) =>
+      recoveredAfterUs === undefined || recoveredAfterUs > recoveredWithinUs,
+  );
+  const poison = evidence.requests.filter((request) => request.poison);
+  const wrong = poison.filter((request) => verdictOf(request) === "failed");
+  const row = (id: string, meaning: string, said: string, violations: readonly string[]): Row => ({
+    id,
+    meaning,
+    held: violations.length === 0,
+    evidence: said,
+    violations: violations.slice(0, VIOLATIONS_SHOWN),
+  });
+  const percent = figures.availability.percent;
+  return [
+    row(
+      "availability",
+      `at least ${availability} % of the requests got their right answer in time`,
+      `${figures.failed} of ${figures.counted} failed`,
+      percent >= availability ? [] : [`${percent.toFixed(4)} % of the requests`],
+    ),
+    row(
+      "recovery",
+      `targets are back and nothing fails ${showSpan(recoveredWithinUs)} after a fault`,
+      `${figures.faults.length} faults`,
+      slow.map(({ name, recoveredAfterUs: us }) => {
+        return us === undefined
+          ? `${name}: never`
+          : `${name}: after ${showSpan(Math.round(us / 1000) * 1000)}`;
+      }),
+    ),
+    row(
+      "faults",
+      "every fault of the method was injected",
+      `${evidence.faults.length} injected`,
+      evidence.refused,
+    ),
+    row(
+      "hypothesis",
+      "the steady state held before and after, and no guard was broken",
+      `${evidence.deviations.length} deviations`,
+      evidence.deviations,
+    ),
+    ...(poison.length === 0
+      ? []
+      : [
+          row(
+            "poison",
+            "an input that no model can run gets a 4xx of its own",
+            `${poison.length} poison inputs`,
+            wrong.map(({ id, status, code }) => `${id} got ${status} ${code}`),
+          ),
+        ]),
+  ];
+}
