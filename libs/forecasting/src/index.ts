@@ -1,0 +1,15 @@
+export { type KnownEvent, parseEvents } from "./events.ts";
+export { type Forecast, type ForecastOptions, QUANTILES } from "./forecast.ts";
+export { fitForecast, Forecaster, type ForecasterOptions, type HourAhead } from "./forecaster.ts";
+export { MEMBERS } from "./members.ts";
+export {
+  type Backtest,
+  backtest,
+  backtestOrigins,
+  type BacktestRow,
+  geometricMean,
+  type Method,
+  METHODS,
+  type Origins,
+  type Supplied,
+} from "./backtest.ts";
