@@ -97,6 +97,11 @@ export const commonFields = (role: string) =>
       default: "info",
       help: "the least severe lines that are logged",
     }),
+    chaos: choiceField("MILLRACE_CHAOS", {
+      choices: ["0", "1"],
+      default: "0",
+      help: "1 lets the chaos-monkey inject faults into this process",
+    }),
     metricsHost: textField("MILLRACE_METRICS_HOST", {
       default: "127.0.0.1",
       help: "address on which /metrics and /health are served; they have no authentication",

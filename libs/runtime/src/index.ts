@@ -26,3 +26,4 @@ export type { Count, Distribution, Family, Labels, Level } from "./series.ts";
 export { type Health, type MetricsServer, serveMetrics } from "./metrics-server.ts";
 export { type Core, createPump, type Pump, type PumpOptions, type Woke } from "./pump.ts";
 export { EXIT_CODES, PoisonedDeviceError, runService, type ServiceContext } from "./service.ts";
+export { clockField, REAL_CLOCK, type WallClock } from "./wall-clock.ts";

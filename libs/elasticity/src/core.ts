@@ -1,0 +1,293 @@
+/**
+ * Two loops over one fleet. The slow one turns forecasts into a plan, which is a floor; the fast
+ * one adds to it for what arrives and waits now, and gives back slowly. Both count in workers: a
+ * model's rows are divided by what one worker of the kind was measured to do, so models share a
+ * fleet.
+ *
+ * The structure is that of NVIDIA Dynamo's planner (a throughput loop as the lower bound of a load
+ * loop), with a day's horizon in place of one step.
+ */
+
+import type { PriceBook } from "@millrace/costing";
+import {
+  FollowingCore,
+  type FollowOptions,
+  type ModelDemand,
+  type Plan,
+  planFleet,
+  plannedWorkers,
+  type PlanRules,
+  saneRates,
+  spreadWorkers,
+} from "@millrace/planning";
+import { assert, present } from "@millrace/std";
+import type { ElasticEffect, ElasticEvent, Pool } from "./events.ts";
+import { FleetState } from "./fleet-state.ts";
+
+const SECOND_US = 1_000_000;
+
+export interface ElasticOptions {
+  readonly prices: PriceBook;
+  /** Kinds whose pools are scaled; other workers are counted and left alone. */
+  readonly kinds: readonly string[];
+  readonly rules: PlanRules;
+  readonly follow: FollowOptions;
+  /** Which line of the forecast must be served at once: a key of its quantiles. */
+  readonly quantile: string;
+  /** How long a request may take. */
+  readonly objectiveUs: number;
+  readonly refitUs: number;
+  readonly planUs: number;
+  /** A worker or scheduler that was not heard for so long is gone. */
+  readonly silentUsMax: number;
+  /** So long it only listens after its start: who is there is not known before. */
+  readonly settleUs: number;
+  /** A pool that refused is left alone for so long. */
+  readonly refusedForUs: number;
+}
+
+/** A model's demand as it was forecast, in rows a second, after what could not be believed. */
+interface Foreseen {
+  readonly startUs: number;
+  readonly stepUs: number;
+  readonly rates: readonly number[];
+}
+
+/** What is to be done, in workers of a kind. */
+interface Work {
+  readonly load: number;
+  readonly queued: number;
+  /** There is work of models that no worker of the kind has held yet. */
+  readonly unmeasured: boolean;
+}
+
+export class ElasticCore {
+  readonly #options: ElasticOptions;
+  readonly #state: FleetState;
+  readonly #forecasts = new Map<string, Foreseen>();
+  readonly #following: ReadonlyMap<string, FollowingCore>;
+  /** Pools that refused, until when they are left alone. */
+  readonly #closed = new Map<string, number>();
+  /** What was wanted last, by pool. */
+  readonly #wanted = new Map<string, number>();
+  #plan: Plan | undefined;
+  #refitAtUs = 0;
+  #planAtUs = 0;
+  #wakeAtUs = 0;
+  #settledAtUs: number | undefined;
+  #phase: "listening" | "adopting" | "following" = "listening";
+
+  constructor(options: ElasticOptions) {
+    assert(options.kinds.length > 0, "an elastic fleet has kinds of workers");
+    this.#options = options;
+    this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
+    this.#following = new Map(
+      options.kinds.map((kind) => [kind, new FollowingCore(options.follow)]),
+    );
+  }
+
+  get wakeAtUs(): number {
+    return this.#wakeAtUs;
+  }
+
+  get plan(): Plan | undefined {
+    return this.#plan;
+  }
+
+  step(event: ElasticEvent, nowUs: number): ElasticEffect[] {
+    switch (event.type) {
+      case "workerHeard":
+        this.#state.heard(event, nowUs);
+        return [];
+      case "workerLost":
+        this.#state.lost(event.id);
+        return [];
+      case "loadsHeard":
+        this.#state.loads(event, nowUs);
+        this.#rouse(event, nowUs);
+        return [];
+      case "forecastMade":
+        this.#planAtUs = nowUs;
+        return this.#foresee(event);
+      case "poolAnswered": {
+        const key = keyOf(event.pool);
+        if (event.refused) this.#closed.set(key, nowUs + this.#options.refusedForUs);
+        else this.#closed.delete(key);
+        return [];
+      }
+      case "woke":
+        return this.#woke(nowUs);
+    }
+  }
+
+  /** A request that waits for a fleet of nobody does not wait for the next look as well. */
+  #rouse({ loads }: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
+    if (this.#phase !== "following" || this.#options.follow.advisory) return;
+    if (!loads.some(({ queuedRows }) => queuedRows > 0)) return;
+    const isAny = this.#options.kinds.some((kind) => this.#state.ready(kind) > 0);
+    const isAsked = [...this.#wanted.values()].some((count) => count > 0);
+    if (!isAny && !isAsked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);
+  }
+
+  #foresee(event: Extract<ElasticEvent, { type: "forecastMade" }>): ElasticEffect[] {
+    const { forecast, lastPerSecond, model, mostPerSecond, rowsPerRequest } = event;
+    const { startUs, stepUs } = forecast;
+    const line = forecast.quantiles[this.#options.quantile] ?? forecast.mean;
+    const perSecond = line.map((count) => count / (stepUs / SECOND_US));
+    const { rates, overruled } = saneRates(perSecond, lastPerSecond, mostPerSecond);
+    this.#forecasts.set(model, {
+      startUs,
+      stepUs,
+      rates: rates.map((rate) => rate * rowsPerRequest),
+    });
+    const reasons = [...(forecast.overruled ?? []), ...overruled];
+    return reasons.length === 0 ? [] : [{ type: "overruled", model, reasons }];
+  }
+
+  #woke(nowUs: number): ElasticEffect[] {
+    const { follow, planUs, refitUs } = this.#options;
+    const effects: ElasticEffect[] = [];
+    this.#wakeAtUs = nowUs + follow.intervalUs;
+    this.#state.expire(nowUs);
+    if (nowUs >= this.#refitAtUs) {
+      this.#refitAtUs = nowUs + refitUs;
+      effects.push({ type: "refit" });
+    }
+    if (nowUs >= this.#planAtUs) {
+      this.#planAtUs = nowUs + planUs;
+      this.#makePlan(effects, nowUs);
+    }
+    this.#settledAtUs ??= nowUs + this.#options.settleUs;
+    if (nowUs < this.#settledAtUs) return effects;
+    if (this.#phase === "listening") this.#phase = "adopting";
+    for (const [kind, core] of this.#following) this.#follow(kind, core, effects, nowUs);
+    this.#phase = "following";
+    return effects;
+  }
+
+  #makePlan(effects: ElasticEffect[], nowUs: number): void {
+    const { prices, rules } = this.#options;
+    const capacities = this.#state.capacities();
+    const demands = this.#demands(nowUs).filter(({ model }) =>
+      capacities.some((capacity) => capacity.model === model),
+    );
+    if (demands.length === 0) return;
+    const steps = Math.min(...demands.map(({ rates }) => rates.length));
+    if (steps === 0) return;
+    const stepUs = present([...this.#forecasts.values()][0], "a forecast").stepUs;
+    this.#plan = planFleet({
+      startUs: Math.floor(nowUs / stepUs) * stepUs,
+      stepUs,
+      demands: demands.map((demand) => ({ ...demand, rates: demand.rates.slice(0, steps) })),
+      capacities: capacities.filter(({ kind }) => this.#options.kinds.includes(kind)),
+      prices,
+      rules,
+    });
+    effects.push({ type: "planned", plan: this.#plan });
+  }
+
+  /** Rows a second of every model with a forecast, from the present step on. */
+  #demands(nowUs: number): ModelDemand[] {
+    const { follow } = this.#options;
+    return [...this.#forecasts].map(([model, { rates, startUs, stepUs }]) => {
+      const from = Math.max(0, Math.floor((nowUs - startUs) / stepUs));
+      return {
+        model,
+        variant: "fp32",
+        rates: rates.slice(from),
+        memoryBytes: this.#state.bytes(model),
+        workersMin: follow.workersMin,
+        workersMax: follow.workersMax,
+      };
+    });
+  }
+
+  #follow(kind: string, core: FollowingCore, effects: ElasticEffect[], nowUs: number): void {
+    const { load, queued, unmeasured } = this.#workOf(kind, nowUs);
+    const ready = this.#state.ready(kind);
+    // What another left running was needed: it is given back as slowly as one's own.
+    const adopted = this.#phase === "adopting" ? ready : 0;
+    const decision = core.step(
+      {
+        type: "observed",
+        arrivalsPerSecond: load,
+        queued,
+        readyWorkers: ready,
+        perWorkerPerSecond: 1,
+        // One worker is enough to measure what none of the kind has held yet.
+        floorWorkers: Math.max(adopted, this.#floor(kind, nowUs), unmeasured ? 1 : 0),
+      },
+      nowUs,
+    );
+    effects.push({ type: "decided", kind, decision, load, queued, ready });
+    if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
+  }
+
+  /** The most that the plan wants from now until a worker that is ordered now is ready. */
+  #floor(kind: string, nowUs: number): number {
+    const plan = this.#plan;
+    if (plan === undefined) return 0;
+    const startUp = this.#options.prices.kinds.find((each) => each.kind === kind)?.startUpSeconds;
+    const untilUs = nowUs + (startUp ?? 0) * SECOND_US;
+    let floor = 0;
+    for (let atUs = nowUs; ; atUs = Math.min(untilUs, atUs + plan.stepUs)) {
+      floor = Math.max(floor, plannedWorkers(plan, kind, atUs));
+      if (atUs >= untilUs) return floor;
+    }
+  }
+
+  /** What arrives and waits, in workers of the kind, of the models that the plan puts there. */
+  #workOf(kind: string, nowUs: number): Work {
+    let load = 0;
+    let queued = 0;
+    let unmeasured = false;
+    for (const [model, demand] of this.#state.demand()) {
+      const rate = this.#state.rate(kind, model);
+      const share = this.#shareOf(kind, model, nowUs);
+      if (share === 0) continue;
+      if (rate === undefined) {
+        unmeasured ||= demand.rowsPerSecond > 0 || demand.queuedRows > 0;
+      } else {
+        load += (share * demand.rowsPerSecond) / rate;
+        queued += (share * demand.queuedRows) / rate;
+      }
+    }
+    return { load, queued, unmeasured };
+  }
+
+  /** Of the model's requests; without a plan all of them on the first kind. */
+  #shareOf(kind: string, model: string, nowUs: number): number {
+    const plan = this.#plan;
+    const step = plan?.steps[Math.floor((nowUs - plan.startUs) / plan.stepUs)];
+    const placed = (step?.placements ?? []).filter((each) => each.model === model);
+    const sum = placed.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0);
+    if (sum === 0) return kind === this.#options.kinds[0] ? 1 : 0;
+    const here = placed.filter((each) => each.kind === kind);
+    return here.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0) / sum;
+  }
+
+  #spread(kind: string, workers: number, effects: ElasticEffect[], nowUs: number): void {
+    const { prices, rules } = this.#options;
+    const closed = (pool: Pool): boolean => (this.#closed.get(keyOf(pool)) ?? 0) > nowUs;
+    const groups = spreadWorkers(kind, workers, prices.offers, rules.spot, {
+      // What was asked for is on its way, unless the pool refused.
+      present: (zone, lifecycle) => {
+        const pool = { kind, zone, lifecycle };
+        const ready = this.#state.ready(kind, zone, lifecycle);
+        return closed(pool) ? ready : Math.max(ready, this.#wanted.get(keyOf(pool)) ?? 0);
+      },
+      open: (zone) => !closed({ kind, zone, lifecycle: "spot" }),
+    });
+    for (const { zone, lifecycle } of prices.offers.filter((offer) => offer.kind === kind)) {
+      const pool = { kind, zone, lifecycle };
+      const count =
+        groups.find((group) => group.zone === zone && group.lifecycle === lifecycle)?.count ?? 0;
+      const key = keyOf(pool);
+      if (this.#wanted.get(key) === count) continue;
+      this.#wanted.set(key, count);
+      effects.push({ type: "want", pool, count });
+    }
+  }
+}
+
+const keyOf = ({ kind, zone, lifecycle }: Pool): string => `${kind}/${zone}/${lifecycle}`;

@@ -1,0 +1,70 @@
+/** What the elastic loop is told and what it wants done. Times are microseconds of one clock. */
+
+import type { Lifecycle } from "@millrace/costing";
+import type { Forecast } from "@millrace/forecasting";
+import type { Decision, Plan } from "@millrace/planning";
+import type { Timed } from "./capacity.ts";
+
+export interface Pool {
+  readonly kind: string;
+  readonly zone: string;
+  readonly lifecycle: Lifecycle;
+}
+
+/** A model on a worker, with the times that were measured there. */
+export interface ResidentTimes {
+  readonly ref: string;
+  readonly bytes: number;
+  readonly times: readonly Timed[];
+}
+
+export type ElasticEvent =
+  /** A worker's heartbeat; `pool` as it says itself. */
+  | {
+      readonly type: "workerHeard";
+      readonly id: string;
+      readonly pool: Pool;
+      readonly ready: boolean;
+      /** Left out where the list did not change. */
+      readonly residents?: readonly ResidentTimes[];
+    }
+  | { readonly type: "workerLost"; readonly id: string }
+  /** What the scheduler that owns the models sees of them now: those with work or arrivals. */
+  | {
+      readonly type: "loadsHeard";
+      readonly scheduler: string;
+      readonly loads: readonly {
+        readonly ref: string;
+        readonly rowsPerSecond: number;
+        readonly queuedRows: number;
+      }[];
+    }
+  | {
+      readonly type: "forecastMade";
+      readonly model: string;
+      readonly forecast: Forecast;
+      /** Mean rows of a request, as counted. */
+      readonly rowsPerRequest: number;
+      /** Requests a second: those of the last steps, and the most of the history. */
+      readonly lastPerSecond: number;
+      readonly mostPerSecond: number;
+    }
+  /** A pool gave what was asked of it, or did not. */
+  | { readonly type: "poolAnswered"; readonly pool: Pool; readonly refused: boolean }
+  | { readonly type: "woke" };
+
+export type ElasticEffect =
+  | { readonly type: "want"; readonly pool: Pool; readonly count: number }
+  | { readonly type: "refit" }
+  | { readonly type: "planned"; readonly plan: Plan }
+  /** A forecast that was not believed as it came. */
+  | { readonly type: "overruled"; readonly model: string; readonly reasons: readonly string[] }
+  | {
+      readonly type: "decided";
+      readonly kind: string;
+      readonly decision: Decision;
+      /** Workers' worth of work a second that arrives, and workers' seconds that wait. */
+      readonly load: number;
+      readonly queued: number;
+      readonly ready: number;
+    };

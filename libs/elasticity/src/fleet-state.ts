@@ -1,0 +1,128 @@
+/** Who is there and what each kind of worker can do: what heartbeats told last. */
+
+import type { Capacity } from "@millrace/planning";
+import { rowsPerSecond } from "./capacity.ts";
+import type { ElasticEvent, Pool, ResidentTimes } from "./events.ts";
+
+interface Known {
+  pool: Pool;
+  ready: boolean;
+  residents: readonly ResidentTimes[];
+  heardAtUs: number;
+}
+
+interface Load {
+  readonly rowsPerSecond: number;
+  readonly queuedRows: number;
+}
+
+/** Model names without their versions, as demand is by name. */
+export const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf("@"));
+
+/** I6: more is not kept of models that nobody asks for any more. */
+const MEASURED_MAX = 10_000;
+
+export class FleetState {
+  readonly #workers = new Map<string, Known>();
+  readonly #loads = new Map<string, { readonly atUs: number; readonly of: Map<string, Load> }>();
+  /** Rows a second by kind and model, kept when the last worker of a kind is gone. */
+  readonly #measured = new Map<string, Map<string, number>>();
+  readonly #bytes = new Map<string, number>();
+  readonly #objectiveUs: number;
+  readonly #silentUsMax: number;
+
+  constructor(objectiveUs: number, silentUsMax: number) {
+    this.#objectiveUs = objectiveUs;
+    this.#silentUsMax = silentUsMax;
+  }
+
+  heard(event: Extract<ElasticEvent, { type: "workerHeard" }>, nowUs: number): void {
+    const { id, pool, ready } = event;
+    const residents = event.residents ?? this.#workers.get(id)?.residents ?? [];
+    this.#workers.set(id, { pool, ready, residents, heardAtUs: nowUs });
+    for (const { ref, bytes, times } of event.residents ?? []) {
+      const rate = rowsPerSecond(times, this.#objectiveUs);
+      if (rate > 0) this.#measure(pool.kind, nameOf(ref), rate);
+      this.#bytes.set(nameOf(ref), bytes);
+    }
+  }
+
+  lost(id: string): void {
+    this.#workers.delete(id);
+  }
+
+  loads(event: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
+    const of = new Map<string, Load>();
+    for (const { ref, ...load } of event.loads) {
+      const before = of.get(nameOf(ref)) ?? { rowsPerSecond: 0, queuedRows: 0 };
+      of.set(nameOf(ref), {
+        rowsPerSecond: before.rowsPerSecond + load.rowsPerSecond,
+        queuedRows: before.queuedRows + load.queuedRows,
+      });
+    }
+    this.#loads.set(event.scheduler, { atUs: nowUs, of });
+  }
+
+  /** Forgets who has been silent for too long. */
+  expire(nowUs: number): void {
+    const oldestUs = nowUs - this.#silentUsMax;
+    for (const [id, { heardAtUs }] of this.#workers) {
+      if (heardAtUs < oldestUs) this.#workers.delete(id);
+    }
+    for (const [id, { atUs }] of this.#loads) if (atUs < oldestUs) this.#loads.delete(id);
+  }
+
+  /** Workers that take work, of a kind or of one pool. */
+  ready(kind: string, zone?: string, lifecycle?: string): number {
+    let count = 0;
+    for (const { pool, ready } of this.#workers.values()) {
+      if (!ready || pool.kind !== kind) continue;
+      if (zone !== undefined && (pool.zone !== zone || pool.lifecycle !== lifecycle)) continue;
+      count++;
+    }
+    return count;
+  }
+
+  /** Of every model with arrivals or a queue. */
+  demand(): Map<string, Load> {
+    const sums = new Map<string, Load>();
+    for (const { of } of this.#loads.values()) {
+      for (const [model, load] of of) {
+        const before = sums.get(model) ?? { rowsPerSecond: 0, queuedRows: 0 };
+        sums.set(model, {
+          rowsPerSecond: before.rowsPerSecond + load.rowsPerSecond,
+          queuedRows: before.queuedRows + load.queuedRows,
+        });
+      }
+    }
+    return sums;
+  }
+
+  rate(kind: string, model: string): number | undefined {
+    return this.#measured.get(kind)?.get(model);
+  }
+
+  bytes(model: string): number {
+    return this.#bytes.get(model) ?? 0;
+  }
+
+  capacities(): Capacity[] {
+    return [...this.#measured].flatMap(([kind, models]) =>
+      [...models].map(([model, rate]) => ({
+        model,
+        variant: "fp32",
+        kind,
+        requestsPerSecond: rate,
+      })),
+    );
+  }
+
+  #measure(kind: string, model: string, rate: number): void {
+    let models = this.#measured.get(kind);
+    if (models === undefined) {
+      models = new Map();
+      this.#measured.set(kind, models);
+    }
+    if (models.size < MEASURED_MAX || models.has(model)) models.set(model, rate); // I6
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * The two loops together: the floor of the plan, what load and queues add, and what is held back.
+ */
+
+import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
+import type { Forecast } from "@millrace/forecasting";
+import { FOLLOW_OPTIONS, PLAN_RULES, SPOT_RULES } from "@millrace/planning";
+import { describe, expect, test } from "vitest";
+import {
+  ElasticCore,
+  type ElasticEffect,
+  type ElasticOptions,
+  rowsPerSecond as capacityOf,
+} from "../src/index.ts";
+
+const SECOND_US = 1_000_000;
+const STEP_US = 300 * SECOND_US;
+const START_US = 1_000 * STEP_US;
+
+const OPTIONS: ElasticOptions = {
+  prices: DEFAULT_PRICE_BOOK,
+  kinds: ["gpu-l4"],
+  rules: PLAN_RULES,
+  follow: { ...FOLLOW_OPTIONS, workersMin: 1 },
+  quantile: "0.9",
+  objectiveUs: 100_000,
+  refitUs: 3_600 * SECOND_US,
+  planUs: 300 * SECOND_US,
+  settleUs: 0,
+  silentUsMax: 10 * SECOND_US,
+  refusedForUs: 120 * SECOND_US,
+};
+
+/** Rows a second of one worker here: 10 rows in 10 ms. */
+const RATE = 1_000;
+
+class Rig {
+  readonly core: ElasticCore;
+  nowUs = START_US;
+  ready = 0;
+
+  constructor(options: Partial<ElasticOptions> = {}) {
+    this.core = new ElasticCore({ ...OPTIONS, ...options });
+  }
+
+  worker(id: string, lifecycle: "on-demand" | "spot" = "on-demand", zone = "us-east-2a"): void {
+    this.core.step(
+      {
+        type: "workerHeard",
+        id,
+        pool: { kind: "gpu-l4", zone, lifecycle },
+        ready: true,
+        residents: [{ ref: "digits@1", bytes: 1_000_000, times: [{ rows: 10, us: 10_000 }] }],
+      },
+      this.nowUs,
+    );
+  }
+
+  load(rowsPerSecond: number, queuedRows = 0): void {
+    const loads = [{ ref: "digits@1", rowsPerSecond, queuedRows }];
+    this.core.step({ type: "loadsHeard", scheduler: "scheduler-1", loads }, this.nowUs);
+  }
+
+  /** A forecast in workers' worth of load, one number a step. */
+  forecast(workers: readonly number[], overrides: Partial<Forecast> = {}): ElasticEffect[] {
+    const counts = workers.map((each) => each * RATE * 300);
+    return this.core.step(
+      {
+        type: "forecastMade",
+        model: "digits",
+        rowsPerRequest: 1,
+        lastPerSecond: RATE,
+        mostPerSecond: 5 * RATE,
+        forecast: {
+          startUs: START_US,
+          stepUs: STEP_US,
+          mean: counts,
+          quantiles: { "0.9": counts },
+          method: "ensemble",
+          weights: {},
+          ...overrides,
+        },
+      },
+      this.nowUs,
+    );
+  }
+
+  wake(afterUs = 5 * SECOND_US): ElasticEffect[] {
+    this.nowUs += afterUs;
+    return this.core.step({ type: "woke" }, this.nowUs);
+  }
+}
+
+const wantsOf = (effects: readonly ElasticEffect[]): Record<string, number> =>
+  Object.fromEntries(
+    effects.flatMap((effect) =>
+      effect.type === "want"
+        ? [[`${effect.pool.zone}/${effect.pool.lifecycle}`, effect.count] as const]
+        : [],
+    ),
+  );
+
+const decisionOf = (effects: readonly ElasticEffect[]) =>
+  effects.flatMap((effect) => (effect.type === "decided" ? [effect.decision] : []))[0];
+
+describe("the elastic core", () => {
+  test("wants the plan's workers a start-up time before they are needed", () => {
+    const rig = new Rig();
+    rig.worker("gpu-worker-1");
+    rig.load(900);
+    // One worker's load, then four from the second step on; a start takes 120 s.
+    rig.forecast([0.9, 3.7, 3.7, 3.7]);
+    expect(decisionOf(rig.wake())?.workers).toBe(1);
+    rig.nowUs = START_US + STEP_US - 125 * SECOND_US;
+    rig.worker("gpu-worker-1");
+    rig.load(900);
+    const early = rig.wake(10 * SECOND_US);
+    expect(decisionOf(early)).toMatchObject({ workers: 4, because: "floor", floorWorkers: 4 });
+    expect(Object.values(wantsOf(early)).reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+
+  test("adds to the floor for load that was not foreseen, and asks for it once", () => {
+    const rig = new Rig();
+    rig.worker("gpu-worker-1");
+    rig.forecast([0.5, 0.5, 0.5]);
+    rig.load(2_700);
+    const first = rig.wake();
+    expect(decisionOf(first)?.workers).toBe(3);
+    rig.load(2_700);
+    rig.worker("gpu-worker-1");
+    expect(wantsOf(rig.wake())).toEqual({});
+  });
+
+  test("keeps what it has for the hold time after the load went", () => {
+    const rig = new Rig();
+    rig.worker("gpu-worker-1");
+    rig.load(2_700);
+    rig.wake();
+    for (let wakes = 0; wakes < 60; wakes++) {
+      rig.worker("gpu-worker-1");
+      rig.load(10);
+      expect(decisionOf(rig.wake())?.workers).toBe(3);
+    }
+    for (let wakes = 0; wakes < 90; wakes++) {
+      rig.worker("gpu-worker-1");
+      rig.load(10);
+      rig.wake();
+    }
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 1 });
+  });
+
+  test("says what it would do in advisory mode, and wants nothing", () => {
+    const rig = new Rig({ follow: { ...FOLLOW_OPTIONS, workersMin: 1, advisory: true } });
+    rig.worker("gpu-worker-1");
+    rig.load(4_500);
+    const effects = rig.wake();
+    expect(decisionOf(effects)).toMatchObject({ workers: 5, binding: false });
+    expect(wantsOf(effects)).toEqual({});
+  });
+
+  test("overrules a forecast that is absurd, says so, and plans with what is known", () => {
+    const rig = new Rig();
+    rig.worker("gpu-worker-1");
+    rig.load(500);
+    const counts = [Number.NaN, -5, 1e12, 0.5 * RATE * 300];
+    const effects = rig.forecast([1], { mean: counts, quantiles: { "0.9": counts } });
+    expect(effects).toMatchObject([{ type: "overruled", model: "digits" }]);
+    expect(decisionOf(rig.wake())?.workers).toBeLessThanOrEqual(6);
+  });
+
+  test("buys spot beyond the base, and on demand where spot is refused", () => {
+    const rig = new Rig({ rules: { ...PLAN_RULES, spot: SPOT_RULES } });
+    rig.worker("gpu-worker-1");
+    rig.load(4_500);
+    const first = wantsOf(rig.wake());
+    const spot = Object.entries(first).filter(([key, count]) => key.endsWith("spot") && count > 0);
+    expect(spot.length).toBeGreaterThan(1);
+    for (const zone of DEFAULT_PRICE_BOOK.zones) {
+      const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
+      rig.core.step({ type: "poolAnswered", pool, refused: true }, rig.nowUs);
+    }
+    rig.worker("gpu-worker-1");
+    rig.load(4_500);
+    const then = { ...first, ...wantsOf(rig.wake()) };
+    const sum = (lifecycle: string): number =>
+      Object.entries(then).reduce(
+        (all, [key, count]) => all + (key.endsWith(lifecycle) ? count : 0),
+        0,
+      );
+    expect(sum("spot")).toBe(0);
+    expect(sum("on-demand")).toBe(5);
+  });
+
+  test("takes over what runs once it has listened, and gives it back as slowly as its own", () => {
+    const rig = new Rig({ settleUs: 8 * SECOND_US });
+    const hear = (): void => ["a", "b", "c"].forEach((id) => rig.worker(id));
+    rig.worker("a");
+    expect(rig.wake(0).map(({ type }) => type)).toEqual(["refit"]);
+    hear();
+    expect(decisionOf(rig.wake())).toBeUndefined();
+    hear();
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 3, because: "floor" });
+    hear();
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 3, because: "hold" });
+  });
+
+  describe("down to nobody", () => {
+    const follow = { ...FOLLOW_OPTIONS, workersMin: 0 };
+    const sum = (effects: readonly ElasticEffect[]): number | undefined => {
+      const wants = Object.values(wantsOf(effects));
+      return wants.length === 0 ? undefined : wants.reduce((all, count) => all + count, 0);
+    };
+
+    test("asks for one worker at once for a model that was never measured", () => {
+      const rig = new Rig({ follow });
+      expect(sum(rig.wake())).toBe(0);
+      rig.load(0);
+      expect(rig.core.wakeAtUs).toBeGreaterThan(rig.nowUs);
+      rig.nowUs += SECOND_US;
+      rig.load(0, 1);
+      expect(rig.core.wakeAtUs).toBe(rig.nowUs);
+      const effects = rig.wake(0);
+      expect(decisionOf(effects)).toMatchObject({ workers: 1 });
+      expect(sum(effects)).toBe(1);
+      // It was asked for: what still waits does not ask again.
+      rig.nowUs += SECOND_US;
+      rig.load(1, 2);
+      expect(rig.core.wakeAtUs).toBeGreaterThan(rig.nowUs);
+      expect(sum(rig.wake())).toBeUndefined();
+    });
+
+    test("gives the last one back after the hold time, and asks again by what was measured", () => {
+      const rig = new Rig({ follow });
+      rig.wake();
+      rig.load(0, 1);
+      expect(sum(rig.wake(0))).toBe(1);
+      rig.worker("gpu-worker-1");
+      rig.load(3);
+      rig.wake();
+      const holdLooks = follow.holdUs / follow.intervalUs;
+      for (let looks = 0; looks < holdLooks; looks++) {
+        rig.worker("gpu-worker-1");
+        rig.load(0);
+        expect(sum(rig.wake())).toBeUndefined();
+      }
+      const windowLooks = (2 * follow.stableUs) / follow.intervalUs;
+      let wanted: number | undefined;
+      for (let looks = 0; looks < windowLooks && wanted === undefined; looks++) {
+        rig.worker("gpu-worker-1");
+        wanted = sum(rig.wake());
+      }
+      expect(wanted).toBe(0);
+      rig.core.step({ type: "workerLost", id: "gpu-worker-1" }, rig.nowUs);
+      rig.load(0, 8);
+      expect(sum(rig.wake(0))).toBe(1);
+    });
+
+    test("stays at nobody in advisory mode, and is not roused by what waits", () => {
+      const rig = new Rig({ follow: { ...follow, advisory: true } });
+      rig.wake();
+      rig.load(0, 1);
+      expect(rig.core.wakeAtUs).toBeGreaterThan(rig.nowUs);
+      const effects = rig.wake();
+      expect(decisionOf(effects)).toMatchObject({ workers: 1, binding: false });
+      expect(sum(effects)).toBeUndefined();
+    });
+  });
+
+  test("asks for a refit at once and then every refit time", () => {
+    const rig = new Rig();
+    expect(rig.wake(0).map(({ type }) => type)).toContain("refit");
+    expect(rig.wake().map(({ type }) => type)).not.toContain("refit");
+    expect(rig.wake(3_600 * SECOND_US).map(({ type }) => type)).toContain("refit");
+  });
+});
+
+describe("a worker's capacity", () => {
+  test("is that of the best batch of which two fit the objective", () => {
+    const times = [
+      { rows: 1, us: 1_000 },
+      { rows: 8, us: 4_000 },
+      { rows: 64, us: 60_000 },
+    ];
+    expect(capacityOf(times, 200_000)).toBe(2_000);
+    expect(capacityOf(times, 10_000)).toBe(2_000);
+    expect(capacityOf(times, 2_000)).toBe(1_000);
+    expect(capacityOf(times, 500)).toBe(1_000);
+    expect(capacityOf([], 500)).toBe(0);
+  });
+});

@@ -1,0 +1,64 @@
+/** Facts become series: what was counted, what was nothing, and what is not known. */
+
+import type { LoadFact } from "@millrace/protocol";
+import { expect, test } from "vitest";
+import { LoadHistory } from "../src/index.ts";
+
+const MINUTE_US = 60_000_000;
+const STEP_US = 5 * MINUTE_US;
+
+const fact = (model: string, minute: number, arrivals: number, rows = arrivals): LoadFact => ({
+  v: 1,
+  model,
+  priority: "standard",
+  source: "ingress-1",
+  atUs: minute * MINUTE_US,
+  spanUs: MINUTE_US,
+  arrivals,
+  served: arrivals,
+  refused: 0,
+  failed: 0,
+  rows,
+  inputTokens: 0,
+  outputTokens: 0,
+  inputBytes: 0,
+  outputBytes: 0,
+  queueUs: 0,
+  computeUs: 0,
+  crossingBytes: 0,
+});
+
+test("minutes of all sources are added up; a step with nobody to count is missing", () => {
+  const history = new LoadHistory();
+  history.add(fact("a", 0, 10, 40));
+  history.add(fact("a", 3, 5, 20));
+  history.add(fact("b", 7, 8));
+  history.alive(3 * STEP_US + 1);
+  history.add(fact("a", 21, 6, 24));
+  const a = history.of("a", 5 * STEP_US + 90_000_000);
+  expect(a?.series).toEqual({ startUs: 0, stepUs: STEP_US, values: [15, 0, Number.NaN, 0, 6] });
+  expect(a?.rowsPerRequest).toBe(4);
+  expect(a?.mostPerSecond).toBe(15 / 300);
+  expect(a?.lastPerSecond).toBe(3 / 300);
+  expect(history.of("b", 5 * STEP_US + 90_000_000)?.series.values[1]).toBe(8);
+});
+
+test("a step counts once it is over and settled", () => {
+  const history = new LoadHistory();
+  history.add(fact("a", 0, 10));
+  expect(history.of("a", STEP_US + 89_000_000)).toBeUndefined();
+  expect(history.of("a", STEP_US + 90_000_000)?.series.values).toEqual([10]);
+  expect(history.of("c", 2 * STEP_US)).toBeUndefined();
+});
+
+test("what is older than six weeks is forgotten", () => {
+  const history = new LoadHistory();
+  const later = 43 * 1440;
+  history.add(fact("a", 0, 10));
+  history.add(fact("a", later, 20));
+  history.forget((later + 5) * MINUTE_US);
+  const { series } = history.of("a", (later + 7) * MINUTE_US) ?? {};
+  expect(series?.values).toHaveLength(42 * 288);
+  expect(series?.values.at(-1)).toBe(20);
+  expect(series?.values.filter((value) => value === 10)).toEqual([]);
+});

@@ -1,0 +1,170 @@
+/** Facts, documents and the lease, on a real server with the users' real rights. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
+import { type Bus, connectBus } from "@millrace/bus";
+import type { LoadFact } from "@millrace/protocol";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createHistory, Documents, Lease, openHourFacts, openMinuteFacts } from "../src/index.ts";
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+let directory: string;
+let broker: Broker;
+const open = new AsyncDisposableStack();
+
+async function connect(user: User): Promise<Bus> {
+  return open.use(
+    await connectBus({
+      servers: [broker.url],
+      name: `${user}-test`,
+      seed: broker.seed(user),
+      inboxPrefix: inboxPrefix(user),
+      log: silent,
+    }),
+  );
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "millrace-history-"));
+  broker = await startBroker({ directory });
+  const admin = await connect("admin");
+  await createHistory(admin.connection);
+  // What is there stays as it is.
+  await createHistory(admin.connection);
+});
+
+afterAll(async () => {
+  await open.disposeAsync();
+  await broker.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const fact = (minute: number, arrivals: number, model = "digits"): LoadFact => ({
+  v: 1,
+  model,
+  priority: "standard",
+  source: "ingress-1",
+  atUs: minute * 60_000_000,
+  spanUs: 60_000_000,
+  arrivals,
+  served: arrivals,
+  refused: 0,
+  failed: 0,
+  rows: arrivals,
+  inputTokens: 0,
+  outputTokens: 0,
+  inputBytes: 0,
+  outputBytes: 0,
+  queueUs: 0,
+  computeUs: 0,
+  crossingBytes: 0,
+});
+
+describe("load facts", () => {
+  test("that an ingress writes twice are read once, in order, by the forecaster", async () => {
+    const writer = openMinuteFacts((await connect("ingress")).connection);
+    const reader = openMinuteFacts((await connect("forecaster")).connection);
+    for (const minute of [1, 2, 2, 3]) {
+      expect(await writer.append(fact(minute, minute * 10))).toEqual({
+        ok: true,
+        value: undefined,
+      });
+    }
+    await writer.append(fact(3, 5, "sms-spam"));
+    const all = await reader.read();
+    expect(all.ok && all.value.map(({ model, arrivals }) => [model, arrivals])).toEqual([
+      ["digits", 10],
+      ["digits", 20],
+      ["digits", 30],
+      ["sms-spam", 5],
+    ]);
+    const one = await reader.read({ subject: "mr.load.minute.sms-spam" });
+    expect(one.ok && one.value.length).toBe(1);
+    const later = await reader.read({ sinceUs: Date.now() * 1000 + 60_000_000 });
+    expect(later).toEqual({ ok: true, value: [] });
+  });
+
+  test("of hours are not for an ingress to write", async () => {
+    const writer = openHourFacts((await connect("ingress")).connection);
+    const written = await writer.append({ ...fact(60, 1), spanUs: 3_600_000_000 });
+    expect(written.ok).toBe(false);
+  });
+
+  test("outlive a restart of the broker", async () => {
+    const reader = openMinuteFacts((await connect("forecaster")).connection);
+    await broker.restart();
+    let read = await reader.read();
+    for (let tries = 0; !read.ok && tries < 50; tries++) {
+      await sleep(100);
+      read = await reader.read();
+    }
+    expect(read.ok && read.value.length).toBe(4);
+  });
+});
+
+test("a document is not written over from a lower epoch", async () => {
+  const documents = await Documents.open((await connect("forecaster")).connection);
+  const put = (epoch: number, content: string) =>
+    documents.put("plan", { epoch, atUs: 1, content });
+  expect(await documents.get("plan")).toEqual({ ok: true, value: undefined });
+  expect((await put(7, "by seven")).ok).toBe(true);
+  expect((await put(7, "by seven again")).ok).toBe(true);
+  const late = await put(6, "by six");
+  expect(late.ok ? undefined : late.error.code).toBe("LEASE_LOST");
+  const there = await documents.get("plan");
+  expect(there.ok && there.value?.content).toBe("by seven again");
+});
+
+describe("a lease", () => {
+  const until = async (condition: () => boolean, msMax = 6_000): Promise<number> => {
+    const beganMs = performance.now();
+    while (!condition()) {
+      if (performance.now() - beganMs > msMax) throw new Error(`not in ${msMax} ms`);
+      await sleep(10);
+    }
+    return performance.now() - beganMs;
+  };
+  const take = async (holder: string, bus: Bus): Promise<Lease> =>
+    Lease.open(bus.connection, { name: "forecaster", holder, log: silent });
+
+  test("is held by one, renewed beyond its time, and handed over when it is given up", async () => {
+    const first = await take("one", await connect("forecaster"));
+    await until(() => first.epoch !== undefined);
+    const second = await take("two", await connect("forecaster"));
+    const epoch = first.epoch ?? 0;
+    // Twice its time to live: a renewal that lost the time to live would not be seen here, but
+    // below.
+    for (let look = 0; look < 40; look++) {
+      await sleep(100);
+      expect(second.epoch).toBeUndefined();
+      expect(first.epoch).toBe(epoch);
+    }
+    await first[Symbol.asyncDispose]();
+    expect(first.epoch).toBeUndefined();
+    expect(await until(() => second.epoch !== undefined)).toBeLessThan(1_500);
+    expect(second.epoch).toBeGreaterThan(epoch);
+    await second[Symbol.asyncDispose]();
+  });
+
+  test("that was renewed ends by itself when its holder is cut off, who stops before", async () => {
+    const bus = await connect("forecaster");
+    const first = await take("one", bus);
+    await until(() => first.epoch !== undefined);
+    const epoch = first.epoch ?? 0;
+    await sleep(2_500);
+    const second = await take("two", await connect("forecaster"));
+    await bus.drain();
+    while (first.epoch !== undefined) {
+      expect(second.epoch).toBeUndefined();
+      await sleep(5);
+    }
+    await until(() => second.epoch !== undefined);
+    expect(second.epoch).toBeGreaterThan(epoch);
+    await first[Symbol.asyncDispose]();
+    await second[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,50 @@
+/**
+ * Moves work that may wait into the troughs: the lowest level to which the fleet must be filled up,
+ * step by step, so that the time its workers have left over the horizon is enough for that work.
+ */
+
+/** Share of the left-over capacity that deferred work can use, between slices of urgent work. */
+export const FILL_SHARE = 0.9;
+
+export interface TroughStep {
+  /** Workers that the urgent load needs. */
+  readonly workers: number;
+  /** Of them, workers' worth of time without urgent work. */
+  readonly free: number;
+}
+
+/**
+ * @param work in worker-steps; the horizon is as long as the work may wait.
+ * @param levelMax workers at most.
+ * @returns workers to add per step, and the work that even the highest level leaves undone.
+ */
+export function fillTroughs(
+  steps: readonly TroughStep[],
+  work: number,
+  levelMax: number,
+): { readonly added: readonly number[]; readonly undone: number } {
+  const room = (level: number): number =>
+    steps.reduce(
+      (sum, { workers, free }) => sum + FILL_SHARE * (free + Math.max(0, level - workers)),
+      0,
+    );
+  let low = 0;
+  let high = levelMax;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (room(middle) >= work) high = middle;
+    else low = middle + 1;
+  }
+  const added = steps.map(({ workers }) => Math.max(0, low - workers));
+  takeBack(steps, added, Math.floor(Math.max(0, room(low) - work) / FILL_SHARE));
+  return { added, undone: Math.max(0, work - room(low)) };
+}
+
+/** The last level is seldom needed in every step: the deepest troughs keep it. */
+function takeBack(steps: readonly TroughStep[], added: number[], spare: number): void {
+  const filled = steps.flatMap(({ workers, free }, at) =>
+    (added[at] ?? 0) > 0 ? [{ at, busy: workers - free }] : [],
+  );
+  filled.sort((a, b) => b.busy - a.busy || b.at - a.at);
+  for (const { at } of filled.slice(0, spare)) added[at] = (added[at] ?? 0) - 1;
+}

@@ -1,0 +1,300 @@
+/**
+ * The planner: from what the forecast says will be asked, what workers can do and what they cost,
+ * the cheapest fleet of every step, with the reason for each number, and what it would take where
+ * limits leave no plan that serves everything.
+ */
+
+import type { PriceBook } from "@millrace/costing";
+import { assert } from "@millrace/std";
+import { fillTroughs } from "./deferring.ts";
+import { type PackKind, type PackModel, type Packed, packModels } from "./packing.ts";
+import type {
+  Capacity,
+  ModelDemand,
+  Plan,
+  PlanRules,
+  PlanStep,
+  Reason,
+  Shortfall,
+} from "./plan.ts";
+import { Shortfalls } from "./shortfalls.ts";
+import { blendedMicrosPerHour, priceOf, reasonsOfSpread, spreadWorkers } from "./spreading.ts";
+
+export interface PlanRequest {
+  readonly startUs: number;
+  readonly stepUs: number;
+  /** All with rates for the same number of steps, finite and at least 0. */
+  readonly demands: readonly ModelDemand[];
+  readonly capacities: readonly Capacity[];
+  readonly prices: PriceBook;
+  readonly rules: PlanRules;
+}
+
+const HOUR_US = 3_600_000_000;
+const SECOND_US = 1_000_000;
+/** Bisections of the share of the load that a budget allows: to a thousandth. */
+const BUDGET_HALVINGS = 10;
+const WORKERS_MAX = 100_000;
+
+export function planFleet(request: PlanRequest): Plan {
+  const { startUs, stepUs, demands } = request;
+  const count = demands[0]?.rates.length ?? 0;
+  for (const { model, rates } of demands) {
+    assert(rates.length === count, `${model} has rates for other steps than the first model`);
+    assert(rates.every(isRate), `${model} has a rate that is not finite, or below 0`);
+  }
+  const shortfalls = new Shortfalls();
+  const kinds = packKindsOf(request);
+  const packed = Array.from({ length: count }, (_, at) =>
+    packStep(request, kinds, at, 1, shortfalls),
+  );
+  const extra = deferWork(request, packed, shortfalls);
+  const steps = packed.map((each, at) => {
+    const added = new Map([...extra].map(([kind, byStep]) => [kind, byStep[at] ?? 0]));
+    const step = arrange(request, each, added, at, []);
+    return withinBudget(request, kinds, step, at, shortfalls);
+  });
+  const micros = steps.reduce((sum, step) => sum + (step.microsPerHour * stepUs) / HOUR_US, 0);
+  return { startUs, stepUs, steps, micros: Math.round(micros), infeasible: shortfalls.all() };
+}
+
+const isRate = (rate: number): boolean => Number.isFinite(rate) && rate >= 0;
+
+function packKindsOf({ prices, rules }: PlanRequest): PackKind[] {
+  return prices.kinds.flatMap(({ kind, memoryBytes }) => {
+    const microsPerHour = blendedMicrosPerHour(kind, prices.offers, rules.spot);
+    return microsPerHour === undefined ? [] : [{ kind, memoryBytes, microsPerHour }];
+  });
+}
+
+interface PackedStep extends Packed {
+  readonly limits: readonly Reason[];
+}
+
+/** @param share of every model's load that is planned for. */
+function packStep(
+  request: PlanRequest,
+  kinds: readonly PackKind[],
+  at: number,
+  share: number,
+  shortfalls: Shortfalls,
+): PackedStep {
+  const atUs = request.startUs + at * request.stepUs;
+  const limits: Reason[] = [];
+  const models = request.demands.map((demand): PackModel => {
+    const capacities = plannedCapacities(request, demand);
+    const wanted = (demand.rates[at] ?? 0) * share;
+    const { rate, workers } = limitOf(demand, wanted, capacities, kinds, atUs, shortfalls);
+    if (rate < wanted) limits.push({ rule: "limit", model: demand.model, workers });
+    return {
+      model: demand.model,
+      requestsPerSecond: rate,
+      memoryBytes: demand.memoryBytes,
+      copiesMin: demand.workersMin,
+      capacities,
+    };
+  });
+  const packed = packModels(models, kinds);
+  for (const model of packed.unplaceable) {
+    const rate = models.find((each) => each.model === model)?.requestsPerSecond ?? 0;
+    shortfalls.add({
+      atUs,
+      of: model,
+      limit: "capacity",
+      needed: rate,
+      allowed: 0,
+      message: `${model} runs on no kind of the price book: measure it on one that can hold it`,
+    });
+  }
+  return { ...packed, limits };
+}
+
+/** What of a worker's measured capacity is planned for, by kind. */
+function plannedCapacities(
+  { capacities, rules }: PlanRequest,
+  { model, variant }: ModelDemand,
+): Map<string, number> {
+  const planned = new Map<string, number>();
+  for (const each of capacities) {
+    if (each.model !== model || each.variant !== variant) continue;
+    planned.set(each.kind, each.requestsPerSecond * rules.utilisationMax);
+  }
+  return planned;
+}
+
+/** The rate that the model's own limits allow, and to how many workers they hold it. */
+function limitOf(
+  demand: ModelDemand,
+  wanted: number,
+  capacities: ReadonlyMap<string, number>,
+  kinds: readonly PackKind[],
+  atUs: number,
+  shortfalls: Shortfalls,
+): { readonly rate: number; readonly workers: number } {
+  let best = { rate: 0, workers: 0 };
+  let limit: Shortfall["limit"] = "workersMax";
+  let needed = Number.POSITIVE_INFINITY;
+  for (const { kind, microsPerHour } of kinds) {
+    const capacity = capacities.get(kind) ?? 0;
+    if (capacity === 0) continue;
+    const byBudget = Math.floor((demand.budgetMicrosPerHour ?? Infinity) / microsPerHour);
+    const workers = Math.min(demand.workersMax, byBudget);
+    if (workers * capacity <= best.rate) continue;
+    best = { rate: Math.min(wanted, workers * capacity), workers };
+    limit = byBudget < demand.workersMax ? "budget" : "workersMax";
+    needed = Math.ceil(wanted / capacity);
+    if (limit === "budget") needed *= microsPerHour;
+  }
+  const able = [...capacities.values()].some((capacity) => capacity > 0);
+  if (!able || best.rate >= wanted) return { rate: wanted, workers: best.workers };
+  if (best.workers === 0) return starved(demand, wanted, atUs, shortfalls);
+  const allowed = limit === "budget" ? (demand.budgetMicrosPerHour ?? 0) : demand.workersMax;
+  shortfalls.addLimit(demand.model, limit, needed, allowed, atUs);
+  return best;
+}
+
+/** Not even one worker is allowed. */
+function starved(
+  { model, budgetMicrosPerHour, workersMax }: ModelDemand,
+  wanted: number,
+  atUs: number,
+  shortfalls: Shortfalls,
+): { readonly rate: number; readonly workers: number } {
+  const message =
+    budgetMicrosPerHour === undefined
+      ? `${model} needs ${wanted.toFixed(1)} requests/s and may have ${workersMax} workers`
+      : `${model}'s budget pays for not one worker`;
+  shortfalls.add({ atUs, of: model, limit: "budget", needed: wanted, allowed: 0, message });
+  return { rate: 0, workers: 0 };
+}
+
+/** Workers to add by kind and step, so that work that may wait is done within the horizon. */
+function deferWork(
+  request: PlanRequest,
+  packed: readonly PackedStep[],
+  shortfalls: Shortfalls,
+): Map<string, readonly number[]> {
+  const work = new Map<string, number>();
+  let limit = 0;
+  for (const demand of request.demands) {
+    if (demand.deferrable === undefined) continue;
+    const { backlog, arrivals } = demand.deferrable;
+    const requests = arrivals.reduce((sum, each) => sum + each, backlog);
+    const [kind, capacity] = bulkKindOf(request, demand) ?? [];
+    if (kind === undefined || capacity === undefined) continue;
+    const perStep = (capacity * request.stepUs) / SECOND_US;
+    work.set(kind, (work.get(kind) ?? 0) + requests / perStep);
+    limit += demand.workersMax;
+  }
+  return new Map(
+    [...work].map(([kind, amount]) => {
+      const troughs = packed.map((step, at) => ({
+        workers: step.workers.get(kind) ?? 0,
+        free: (step.free.get(kind) ?? 0) + expectedRoom(request, step, kind, at),
+      }));
+      const { added, undone } = fillTroughs(troughs, amount, Math.min(WORKERS_MAX, limit));
+      if (undone > 0) {
+        shortfalls.addLimit("deferrable work", "workersMax", amount, amount - undone, 0);
+      }
+      return [kind, added];
+    }),
+  );
+}
+
+/** Workers' worth of time that the mean load leaves of what is kept for its peak. */
+function expectedRoom(request: PlanRequest, step: PackedStep, kind: string, at: number): number {
+  let room = 0;
+  for (const { model, kind: on, requestsPerSecond } of step.placements) {
+    const demand = request.demands.find((each) => each.model === model);
+    if (on !== kind || demand?.meanRates === undefined) continue;
+    const peak = demand.rates[at] ?? 0;
+    const unused = peak === 0 ? 0 : Math.max(0, 1 - (demand.meanRates[at] ?? 0) / peak);
+    const capacity = plannedCapacities(request, demand).get(kind) ?? Infinity;
+    room += (requestsPerSecond * unused) / capacity;
+  }
+  return room;
+}
+
+/** The kind whose requests are cheapest for the model. */
+function bulkKindOf(request: PlanRequest, demand: ModelDemand): [string, number] | undefined {
+  const capacities = plannedCapacities(request, demand);
+  const able = packKindsOf(request).filter(({ kind }) => (capacities.get(kind) ?? 0) > 0);
+  const unit = (kind: PackKind): number => kind.microsPerHour / (capacities.get(kind.kind) ?? 1);
+  const best = able.sort((a, b) => unit(a) - unit(b))[0];
+  return best === undefined ? undefined : [best.kind, capacities.get(best.kind) ?? 0];
+}
+
+function arrange(
+  { startUs, stepUs, prices, rules }: PlanRequest,
+  packed: PackedStep,
+  added: ReadonlyMap<string, number>,
+  at: number,
+  reasons: readonly Reason[],
+): PlanStep {
+  const atUs = startUs + at * stepUs;
+  const needed = new Map<string, number>();
+  const all: Reason[] = [...reasons, ...packed.limits];
+  let startUpUs = 0;
+  const workers = prices.kinds.flatMap(({ kind, startUpSeconds }) => {
+    const own = packed.workers.get(kind) ?? 0;
+    const more = added.get(kind) ?? 0;
+    if (own + more === 0) return [];
+    needed.set(kind, own + more);
+    startUpUs = Math.max(startUpUs, startUpSeconds * SECOND_US);
+    const groups = spreadWorkers(kind, own + more, prices.offers, rules.spot);
+    const models = packed.placements.filter((each) => each.kind === kind);
+    const loadWorkers = own - (packed.free.get(kind) ?? 0);
+    all.push({
+      rule: "load",
+      kind,
+      workers: own,
+      models: models.map((each) => each.model),
+      loadWorkers,
+    });
+    if (more > 0) all.push({ rule: "deferred", kind, workers: more });
+    if (rules.spot !== undefined) all.push(...reasonsOfSpread(kind, own + more, groups));
+    return groups;
+  });
+  const microsPerHour = priceOf(workers, prices.offers);
+  const orderAtUs = atUs - startUpUs;
+  const { placements } = packed;
+  return { atUs, orderAtUs, needed, workers, placements, microsPerHour, reasons: all };
+}
+
+/** The step itself, or the largest share of its load that the fleet's budget pays for. */
+function withinBudget(
+  request: PlanRequest,
+  kinds: readonly PackKind[],
+  step: PlanStep,
+  at: number,
+  shortfalls: Shortfalls,
+): PlanStep {
+  const budget = request.rules.budgetMicrosPerHour;
+  if (budget === undefined || step.microsPerHour <= budget) return step;
+  shortfalls.addLimit("the fleet", "budget", step.microsPerHour, budget, step.atUs);
+  const planned = (share: number): PlanStep => {
+    const packed = packStep(request, kinds, at, share, new Shortfalls());
+    return arrange(request, packed, new Map(), at, [{ rule: "budget", servedShare: share }]);
+  };
+  const whole = planned(1);
+  if (whole.microsPerHour <= budget) return whole;
+  let low = 0;
+  let high = 1;
+  for (let halving = 0; halving < BUDGET_HALVINGS; halving++) {
+    const middle = (low + high) / 2;
+    if (planned(middle).microsPerHour <= budget) low = middle;
+    else high = middle;
+  }
+  const least = planned(low);
+  // Not even the models' least copies are paid for: nothing runs rather than more than is allowed.
+  return least.microsPerHour <= budget ? least : empty(least);
+}
+
+const empty = (step: PlanStep): PlanStep => ({
+  ...step,
+  needed: new Map(),
+  workers: [],
+  placements: [],
+  microsPerHour: 0,
+  reasons: [{ rule: "budget", servedShare: 0 }],
+});

@@ -1,0 +1,37 @@
+/** Gathers what a plan cannot serve: of every limit that binds, the step in which it binds most. */
+
+import { MICROS } from "@millrace/costing";
+import type { Shortfall } from "./plan.ts";
+
+export class Shortfalls {
+  readonly #worst = new Map<string, Shortfall>();
+
+  add(shortfall: Shortfall): void {
+    const key = `${shortfall.limit} ${shortfall.of}`;
+    const before = this.#worst.get(key);
+    if (before === undefined || shortfall.needed > before.needed) this.#worst.set(key, shortfall);
+  }
+
+  /** A limit on workers or on money, with what it would take. */
+  addLimit(
+    of: string,
+    limit: "budget" | "workersMax",
+    needed: number,
+    allowed: number,
+    atUs: number,
+  ): void {
+    const message =
+      limit === "budget"
+        ? `${of} needs ${dollars(needed)}, the budget is ${dollars(allowed)}: raise it to that, ` +
+          `or serve ${((100 * allowed) / needed).toFixed(0)} % of the peak`
+        : `${of} needs ${needed.toFixed(1)} workers, ${allowed.toFixed(1)} are allowed: raise the limit, ` +
+          "or let what is beyond it be refused";
+    this.add({ atUs, of, limit, needed, allowed, message });
+  }
+
+  all(): Shortfall[] {
+    return [...this.#worst.values()];
+  }
+}
+
+const dollars = (micros: number): string => `${(micros / MICROS).toFixed(2)} an hour`;

@@ -1,0 +1,162 @@
+/**
+ * Spreads workers of one kind over lifecycles and zones: an on-demand base, spot beyond it with
+ * some to spare, no zone with more than its share of the spot workers, and on demand again for what
+ * spot cannot give (SpotHedge of SkyServe, EuroSys 2025). Workers that are there stay where they
+ * are as far as the target allows, because moving one costs a start.
+ */
+
+import type { Lifecycle, Offer } from "@millrace/costing";
+import type { Reason, SpotRules, WorkerGroup } from "./plan.ts";
+
+/** What is known of a zone; the plan for a day ahead knows nothing. */
+export interface Ground {
+  /** Workers of the lifecycle there now. */
+  readonly present: (zone: string, lifecycle: Lifecycle) => number;
+  /** Whether more spot workers may be asked for there. */
+  readonly open: (zone: string) => boolean;
+}
+
+const UNKNOWN: Ground = { present: () => 0, open: () => true };
+
+/** @param count workers that the load needs. */
+export function spreadWorkers(
+  kind: string,
+  count: number,
+  offers: readonly Offer[],
+  rules: SpotRules | undefined,
+  ground: Ground = UNKNOWN,
+): WorkerGroup[] {
+  const onDemand = offersOf(kind, "on-demand", offers);
+  const spot = rules === undefined ? [] : worthwhileSpot(onDemand[0], kind, offers, rules);
+  if (rules === undefined || spot.length === 0) return spreadEvenly(onDemand, count, ground);
+  const { base, spare } = splitWorkers(count, rules);
+  const groups = spreadSpot(spot, count - base + spare, rules, ground);
+  const placed = groups.reduce((sum, group) => sum + group.count, 0);
+  // What spot does not give is bought on demand; the spare is not.
+  const fallback = Math.max(0, count - base - placed);
+  return [...spreadEvenly(onDemand, base + fallback, ground), ...groups];
+}
+
+/** The base on demand, and the spot workers beyond the need. */
+export function splitWorkers(
+  count: number,
+  rules: SpotRules,
+): { readonly base: number; readonly spare: number } {
+  const least = Math.max(rules.onDemandMin, Math.ceil(count * rules.onDemandShareMin));
+  const base = Math.min(count, least);
+  return { base, spare: Math.round((count - base) * rules.overProvision) };
+}
+
+/** Never so few that the zones together could not hold what is wanted. */
+function zoneMaxOf(wanted: number, zones: number, rules: SpotRules): number {
+  if (zones <= 1) return wanted;
+  return Math.max(Math.ceil(wanted / zones), Math.floor(wanted * rules.zoneShareMax));
+}
+
+function spreadSpot(
+  spot: readonly Offer[],
+  wanted: number,
+  rules: SpotRules,
+  ground: Ground,
+): WorkerGroup[] {
+  const zoneMax = zoneMaxOf(wanted, spot.length, rules);
+  const counts = spot.map(({ zone }) => Math.min(zoneMax, ground.present(zone, "spot")));
+  let placed = counts.reduce((sum, count) => sum + count, 0);
+  // Cheapest zone first when adding, dearest first when taking away.
+  spot.forEach(({ zone }, at) => {
+    if (!ground.open(zone)) return;
+    const given = Math.max(0, Math.min(wanted - placed, zoneMax - (counts[at] ?? 0)));
+    counts[at] = (counts[at] ?? 0) + given;
+    placed += given;
+  });
+  for (let at = spot.length - 1; at >= 0 && placed > wanted; at--) {
+    const taken = Math.min(placed - wanted, counts[at] ?? 0);
+    counts[at] = (counts[at] ?? 0) - taken;
+    placed -= taken;
+  }
+  return groupsOf(spot, counts);
+}
+
+/** One after the other over the zones that share the lowest price. */
+function spreadEvenly(sorted: readonly Offer[], count: number, ground: Ground): WorkerGroup[] {
+  const lowest = sorted.filter((offer) => offer.microsPerHour === sorted[0]?.microsPerHour);
+  if (lowest.length === 0) return [];
+  const counts = lowest.map(({ zone }) => ground.present(zone, "on-demand"));
+  let placed = counts.reduce((sum, each) => sum + each, 0);
+  for (; placed < count; placed++) {
+    const at = counts.indexOf(Math.min(...counts));
+    counts[at] = (counts[at] ?? 0) + 1;
+  }
+  for (; placed > count; placed--) {
+    const at = counts.lastIndexOf(Math.max(...counts));
+    counts[at] = (counts[at] ?? 0) - 1;
+  }
+  return groupsOf(lowest, counts);
+}
+
+const groupsOf = (offers: readonly Offer[], counts: readonly number[]): WorkerGroup[] =>
+  offers
+    .map(({ kind, zone, lifecycle }, at) => ({ kind, zone, lifecycle, count: counts[at] ?? 0 }))
+    .filter((group) => group.count > 0);
+
+/** Spot offers, cheapest first, that are cheaper than on demand with their spare workers paid. */
+function worthwhileSpot(
+  onDemand: Offer | undefined,
+  kind: string,
+  offers: readonly Offer[],
+  rules: SpotRules,
+): Offer[] {
+  if (onDemand === undefined) return [];
+  const dearest = onDemand.microsPerHour / (1 + rules.overProvision);
+  return offersOf(kind, "spot", offers).filter((offer) => offer.microsPerHour < dearest);
+}
+
+/** Offers of a kind and lifecycle, cheapest first, ties by the zone's name. */
+const offersOf = (kind: string, lifecycle: Lifecycle, offers: readonly Offer[]): Offer[] =>
+  offers
+    .filter((offer) => offer.kind === kind && offer.lifecycle === lifecycle)
+    .sort((a, b) => a.microsPerHour - b.microsPerHour || (a.zone < b.zone ? -1 : 1));
+
+/** By the hour. */
+export function priceOf(groups: readonly WorkerGroup[], offers: readonly Offer[]): number {
+  let micros = 0;
+  for (const { kind, zone, lifecycle, count } of groups) {
+    const offer = offers.find(
+      (each) => each.kind === kind && each.zone === zone && each.lifecycle === lifecycle,
+    );
+    micros += (offer?.microsPerHour ?? 0) * count;
+  }
+  return micros;
+}
+
+/** What one worker of a kind costs by the hour in the mix that the rules buy; undefined if none. */
+export function blendedMicrosPerHour(
+  kind: string,
+  offers: readonly Offer[],
+  rules: SpotRules | undefined,
+): number | undefined {
+  const onDemand = offersOf(kind, "on-demand", offers)[0];
+  if (onDemand === undefined) return undefined;
+  const spot = rules === undefined ? [] : worthwhileSpot(onDemand, kind, offers, rules);
+  const [cheapest] = spot;
+  if (rules === undefined || cheapest === undefined) return onDemand.microsPerHour;
+  const onSpot = cheapest.microsPerHour * (1 + rules.overProvision);
+  const share = rules.onDemandShareMin;
+  return onDemand.microsPerHour * share + onSpot * (1 - share);
+}
+
+/** The reasons for a spread, as the plan states them. */
+export function reasonsOfSpread(
+  kind: string,
+  needed: number,
+  groups: readonly WorkerGroup[],
+): Reason[] {
+  const count = (lifecycle: Lifecycle): number =>
+    groups.reduce((sum, group) => sum + (group.lifecycle === lifecycle ? group.count : 0), 0);
+  const [base, spot] = [count("on-demand"), count("spot")];
+  if (spot === 0) return [{ rule: "no-spot", kind }];
+  return [
+    { rule: "base", kind, workers: base },
+    { rule: "spot", kind, workers: spot, need: needed - base },
+  ];
+}

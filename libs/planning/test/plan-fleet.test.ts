@@ -1,0 +1,241 @@
+/** Plans: enough for every step, cheapest first, with reasons, and honest where limits bind. */
+
+import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  countOf,
+  describeReason,
+  FILL_SHARE,
+  fillTroughs,
+  type ModelDemand,
+  PLAN_RULES,
+  planFleet,
+  type PlanRequest,
+  plannedWorkers,
+  saneRates,
+  SPOT_RULES,
+  spreadWorkers,
+  STEP_RULE,
+  workersByRule,
+} from "../src/index.ts";
+
+const STEP_US = 300_000_000;
+
+const demand = (rates: readonly number[], rest: Partial<ModelDemand> = {}): ModelDemand => ({
+  model: "resnet",
+  variant: "fp32",
+  rates,
+  memoryBytes: 2 ** 30,
+  workersMin: 0,
+  workersMax: 100,
+  ...rest,
+});
+
+const request = (
+  demands: readonly ModelDemand[],
+  rest: Partial<PlanRequest> = {},
+): PlanRequest => ({
+  startUs: 0,
+  stepUs: STEP_US,
+  demands,
+  capacities: demands.flatMap(({ model }) => [
+    { model, variant: "fp32", kind: "gpu-l4", requestsPerSecond: 100 },
+    { model, variant: "fp32", kind: "cpu-16", requestsPerSecond: 10 },
+  ]),
+  prices: DEFAULT_PRICE_BOOK,
+  rules: PLAN_RULES,
+  ...rest,
+});
+
+const withSpot = { ...PLAN_RULES, spot: SPOT_RULES };
+
+describe("a plan", () => {
+  test("keeps every step's load within the planned share of its workers", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: 0, max: 5_000, noNaN: true }), { minLength: 1, maxLength: 20 }),
+        fc.boolean(),
+        (rates, spot) => {
+          const rules = spot ? withSpot : PLAN_RULES;
+          const plan = planFleet(request([demand(rates, { workersMax: 1_000 })], { rules }));
+          expect(plan.infeasible).toEqual([]);
+          plan.steps.forEach((step, at) => {
+            const able =
+              countOf(step.workers, "gpu-l4") * 100 + countOf(step.workers, "cpu-16") * 10;
+            expect(able * PLAN_RULES.utilisationMax).toBeGreaterThanOrEqual(
+              (rates[at] ?? 0) - 1e-6,
+            );
+          });
+        },
+      ),
+    );
+  });
+
+  test("says when workers must be ordered, what they cost and why they are there", () => {
+    const plan = planFleet(request([demand([400])], { rules: withSpot }));
+    const [step] = plan.steps;
+    expect(step?.orderAtUs).toBe(-120_000_000);
+    expect(step?.reasons.map(describeReason)).toEqual([
+      "5 gpu-l4: 4.21 workers' load of resnet",
+      "1 gpu-l4 on demand: the base that no interruption reaches",
+      "5 gpu-l4 spot for a need of 4",
+    ]);
+    // One on demand; three and two spot workers in the two cheapest zones.
+    expect(step?.microsPerHour).toBe(978_000 + 3 * 374_000 + 2 * 389_000);
+    expect(plan.micros).toBe(Math.round((step?.microsPerHour ?? 0) / 12));
+    expect(plannedWorkers(plan, "gpu-l4", 1)).toBe(6);
+    expect(plannedWorkers(plan, "gpu-l4", STEP_US)).toBe(0);
+  });
+
+  test("serves a small model from a CPU, and packs models that share a device's time", () => {
+    const small = planFleet(request([demand([5])]));
+    expect(countOf(small.steps[0]?.workers ?? [], "cpu-16")).toBe(1);
+    const shared = planFleet(request([demand([45]), demand([45], { model: "bert" })]));
+    expect(countOf(shared.steps[0]?.workers ?? [], "gpu-l4")).toBe(1);
+  });
+
+  test("lets a model leave every device while nothing is asked of it", () => {
+    const plan = planFleet(request([demand([0, 50]), demand([50, 0], { model: "bert" })]));
+    expect(plan.steps.map((step) => step.placements.map(({ model }) => model))).toEqual([
+      ["bert"],
+      ["resnet"],
+    ]);
+  });
+
+  test("moves deferrable work into the trough and nowhere else", () => {
+    const rates = [900, 900, 90, 90];
+    const deferrable = { backlog: 0, arrivals: [0, 0, 20_000, 20_000] };
+    const plan = planFleet(request([demand(rates, { deferrable })]));
+    const counts = plan.steps.map(({ workers }) => countOf(workers, "gpu-l4"));
+    expect(counts.slice(0, 2)).toEqual([10, 10]);
+    expect(Math.max(...counts.slice(2))).toBeGreaterThan(1);
+    const room = counts.reduce((sum, count, at) => sum + count * 95 - (rates[at] ?? 0), 0);
+    expect(room * 300 * FILL_SHARE).toBeGreaterThanOrEqual(40_000);
+    const deferring = plan.steps.map(({ reasons }) =>
+      reasons.some(({ rule }) => rule === "deferred"),
+    );
+    expect(deferring.slice(0, 2)).toEqual([false, false]);
+    expect(deferring.slice(2)).toContain(true);
+  });
+
+  test("that no budget pays for says so, and what it would take", () => {
+    const rules = { ...PLAN_RULES, budgetMicrosPerHour: 2_000_000 };
+    const plan = planFleet(request([demand([100, 800])], { rules }));
+    expect(plan.infeasible.map(({ message }) => message)).toEqual([
+      "the fleet needs 8.80 an hour, the budget is 2.00 an hour: raise it to that, or serve 23 % of the peak",
+    ]);
+    for (const step of plan.steps) expect(step.microsPerHour).toBeLessThanOrEqual(2_000_000);
+    expect(plan.steps[1]?.reasons[0]).toMatchObject({ rule: "budget" });
+  });
+
+  test("within no budget at all runs nothing, and says so", () => {
+    const rules = { ...PLAN_RULES, budgetMicrosPerHour: 1 };
+    const plan = planFleet(request([demand([100], { workersMin: 1 })], { rules }));
+    expect(plan.steps[0]?.workers).toEqual([]);
+    expect(plan.infeasible[0]?.limit).toBe("budget");
+  });
+
+  test.each([
+    [{ workersMax: 3 }, "resnet needs 9.0 workers, 3.0 are allowed: raise the limit"],
+    [{ budgetMicrosPerHour: 3_000_000 }, "the budget is 3.00 an hour"],
+    [{ budgetMicrosPerHour: 1 }, "resnet's budget pays for not one worker"],
+    [{ memoryBytes: 2 ** 40 }, "resnet runs on no kind of the price book"],
+  ])("holds a model to %j and says what it would take", (limits, message) => {
+    const plan = planFleet(request([demand([800], limits)]));
+    expect(plan.infeasible.map((each) => each.message).join()).toContain(message);
+    expect(countOf(plan.steps[0]?.workers ?? [], "gpu-l4")).toBeLessThanOrEqual(3);
+  });
+
+  test("refuses rates that no forecast may hand on", () => {
+    expect(() => planFleet(request([demand([Number.NaN])]))).toThrow("resnet has a rate");
+    expect(() => planFleet(request([demand([-1])]))).toThrow("resnet has a rate");
+  });
+});
+
+describe("spreading", () => {
+  const { offers } = DEFAULT_PRICE_BOOK;
+
+  test("keeps the base, the spare and the zones' shares, for any number of workers", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 500 }), (count) => {
+        const groups = spreadWorkers("gpu-l4", count, offers, SPOT_RULES);
+        const spot = groups.filter(({ lifecycle }) => lifecycle === "spot");
+        const total = countOf(groups, "gpu-l4");
+        const onSpot = countOf(spot, "gpu-l4");
+        const base = total - onSpot;
+        expect(base).toBe(Math.min(count, Math.max(1, Math.ceil(count * 0.1))));
+        expect(onSpot).toBe(count - base + Math.round((count - base) * 0.15));
+        for (const group of spot) {
+          expect(group.count).toBeLessThanOrEqual(Math.max(Math.ceil(onSpot / 3), onSpot * 0.6));
+        }
+      }),
+    );
+  });
+
+  test("buys on demand what closed zones cannot give, without the spare", () => {
+    const closed = { present: () => 0, open: () => false };
+    const groups = spreadWorkers("gpu-l4", 10, offers, SPOT_RULES, closed);
+    expect(groups.every(({ lifecycle }) => lifecycle === "on-demand")).toBe(true);
+    expect(countOf(groups, "gpu-l4")).toBe(10);
+  });
+
+  test("buys no spot that is dearer than on demand with its spare", () => {
+    const dear = offers.map((offer) =>
+      offer.lifecycle === "spot" ? { ...offer, microsPerHour: 900_000 } : offer,
+    );
+    const groups = spreadWorkers("gpu-l4", 10, dear, SPOT_RULES);
+    expect(groups.some(({ lifecycle }) => lifecycle === "spot")).toBe(false);
+  });
+});
+
+test("troughs are filled to the lowest level that is enough, for any work", () => {
+  const step = fc
+    .record({ workers: fc.nat(20), idle: fc.double({ min: 0, max: 1, noNaN: true }) })
+    .map(({ workers, idle }) => ({ workers, free: workers * idle }));
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 1, maxLength: 30 }),
+      fc.double({ min: 0, max: 500, noNaN: true }),
+      (steps, work) => {
+        const { added, undone } = fillTroughs(steps, work, 40);
+        const room = (more: readonly number[]): number =>
+          steps.reduce((sum, { free }, at) => sum + FILL_SHARE * (free + (more[at] ?? 0)), 0);
+        expect(room(added) + undone).toBeGreaterThanOrEqual(work - 1e-6);
+        // One worker fewer would not be enough.
+        const one = added.findIndex((count) => count > 0);
+        if (one !== -1 && undone === 0) {
+          expect(room(added.with(one, (added[one] ?? 0) - 1))).toBeLessThan(work + 1e-6);
+        }
+      },
+    ),
+  );
+});
+
+describe("a forecast", () => {
+  test("that makes sense is taken as it came", () => {
+    expect(saneRates([1, 2, 3], 2, 10)).toEqual({ rates: [1, 2, 3], overruled: [] });
+  });
+
+  test.each([
+    [[Number.NaN, 5], [7, 5], "1 steps that are no numbers: the last load instead"],
+    [[-3, 5], [7, 5], "1 steps below zero: the last load instead"],
+    [[Number.POSITIVE_INFINITY, 5], [10, 5], "1 steps above 20 times the highest load"],
+    [[201, 5], [10, 5], "1 steps above 20 times the highest load"],
+    [[0, 0], [7, 7], "nothing at all forecast under load"],
+  ])("of %j is overruled and reported", (rates, sane, message) => {
+    const result = saneRates(rates, 7, 10);
+    expect(result.rates).toEqual(sane);
+    expect(result.overruled.join()).toContain(message);
+  });
+});
+
+test.each([
+  [1_001, 10],
+  [1_000, 5],
+  [201, 5],
+  [200, 2],
+  [0, 2],
+])("the step rule gives %d requests a second %d workers", (rate, workers) => {
+  expect(workersByRule(STEP_RULE, rate)).toBe(workers);
+});

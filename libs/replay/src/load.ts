@@ -1,0 +1,81 @@
+/**
+ * The load of a replay: a trace scaled so that its P99.9 minute is what the static peak fleet is
+ * sized for, as requests in even ticks, with the chance of single arrivals drawn around the trace.
+ */
+
+import { endUs, type Series } from "@millrace/load-facts";
+import type { Random } from "@millrace/std";
+
+export const TICK_US = 5_000_000;
+export const TICK_SECONDS = TICK_US / 1_000_000;
+const DAY_US = 86_400_000_000;
+
+/** The history that is not replayed, so that forecasts have something to go on. */
+const HISTORY_US_MIN = 8 * DAY_US;
+const HISTORY_US_MAX = 14 * DAY_US;
+/** A trace shorter than this has no day to learn from: all of it is replayed. */
+const SHORT_US = 2 * DAY_US;
+
+export interface ReplayWindow {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/**
+ * Half the trace is history, within 8 to 14 days where it has them; the rest, at most `daysMax`
+ * from its end, is replayed.
+ */
+export function windowOf(trace: Series, daysMax: number): ReplayWindow {
+  const toUs = endUs(trace);
+  const spanUs = toUs - trace.startUs;
+  const halfUs = Math.floor(spanUs / 2);
+  let historyUs = Math.min(HISTORY_US_MAX, halfUs);
+  if (spanUs > HISTORY_US_MIN * 1.25) historyUs = Math.max(HISTORY_US_MIN, historyUs);
+  if (spanUs < SHORT_US) historyUs = 0;
+  const steps = Math.ceil(historyUs / trace.stepUs);
+  const fromUs = trace.startUs + steps * trace.stepUs;
+  return { fromUs: Math.max(fromUs, toUs - daysMax * DAY_US), toUs };
+}
+
+/** Of the steps that begin in the window; missing ones count as none. */
+export function valuesIn({ startUs, stepUs, values }: Series, window: ReplayWindow): number[] {
+  const first = Math.round((window.fromUs - startUs) / stepUs);
+  const last = Math.round((window.toUs - startUs) / stepUs);
+  return values.slice(first, last).map((value) => (Number.isFinite(value) ? value : 0));
+}
+
+export function quantileOf(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+}
+
+/** Requests of each tick of the window, drawn as Poisson around the trace's own steps. */
+export function drawArrivals(
+  trace: Series,
+  window: ReplayWindow,
+  scale: number,
+  random: Random,
+): Float64Array {
+  const values = valuesIn(trace, window);
+  const ticks = Math.floor((values.length * trace.stepUs) / TICK_US);
+  const arrivals = new Float64Array(ticks);
+  for (let tick = 0; tick < ticks; tick++) {
+    const value = values[Math.floor((tick * TICK_US) / trace.stepUs)] ?? 0;
+    arrivals[tick] = drawPoisson((value * scale * TICK_US) / trace.stepUs, random);
+  }
+  return arrivals;
+}
+
+/** Exact for small means (Knuth); above 30 the normal approximation is within a per cent. */
+function drawPoisson(mean: number, random: Random): number {
+  if (mean <= 0) return 0;
+  if (mean < 30) {
+    const limit = Math.exp(-mean);
+    let count = 0;
+    for (let product = random.next(); product > limit; product *= random.next()) count++;
+    return count;
+  }
+  const radius = Math.sqrt(-2 * Math.log(1 - random.next()));
+  const normal = radius * Math.cos(2 * Math.PI * random.next());
+  return Math.max(0, Math.round(mean + Math.sqrt(mean) * normal));
+}
