@@ -67,6 +67,7 @@ export class Supervised implements AsyncDisposable {
   #state: State;
   #failures = 0;
   #restarts = 0;
+  #reading = true;
 
   constructor(options: SuperviseOptions) {
     this.name = options.name;
@@ -100,6 +101,13 @@ export class Supervised implements AsyncDisposable {
   /** Sends a signal to the running child; false when none is running. It is restarted as usual. */
   kill(signal: NodeJS.Signals = "SIGKILL"): boolean {
     return this.#state.kind === "running" && this.#state.child.kill(signal);
+  }
+
+  /** Whether what the child writes is read; what it does when nobody reads is its own affair. */
+  set reading(reading: boolean) {
+    this.#reading = reading;
+    const state = this.#state;
+    if (state.kind === "running" || state.kind === "stopping") this.#readOrNot(state.child);
   }
 
   /**
@@ -148,12 +156,20 @@ export class Supervised implements AsyncDisposable {
       const lines = splitLines((line) => onLine?.(line, stream));
       child[stream].on("data", lines.push).on("end", lines.end);
     }
+    this.#readOrNot(child);
     this.#state = { kind: "running", child, startedAtMs: performance.now() };
     child.once("error", (error: NodeJS.ErrnoException) => this.#unstartable(child, error));
     child.once("exit", (code, signal) => this.#exited(child, { code, signal }));
     if (child.pid === undefined) return;
     guardProcess(child.pid);
     this.#options.onEvent?.({ type: "started", name, pid: child.pid });
+  }
+
+  #readOrNot({ stdout, stderr }: Child): void {
+    for (const stream of [stdout, stderr]) {
+      if (this.#reading) stream.resume();
+      else stream.pause();
+    }
   }
 
   #unstartable(child: Child, error: NodeJS.ErrnoException): void {
