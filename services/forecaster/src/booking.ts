@@ -1,0 +1,96 @@
+/** Books what ran: the time of every worker that is heard, by kind, zone and lifecycle. */
+
+import type { openLedger } from "@millrace/history";
+import type { LedgerEntry, Lifecycle } from "@millrace/protocol";
+import type { Log } from "@millrace/std";
+
+export interface BookedPool {
+  readonly kind: string;
+  readonly zone: string;
+  readonly lifecycle: Lifecycle;
+}
+
+const MINUTE_US = 60_000_000;
+const PAUSE_US_MAX = 10 * MINUTE_US;
+/** I6: entries that wait for the storage; a day of a hundred pools. */
+const WAITING_MAX = 144_000;
+
+export interface BookingOptions {
+  readonly ledger: Pick<ReturnType<typeof openLedger>, "append">;
+  readonly log: Log;
+  /** Told of every entry that is in the ledger. */
+  readonly written?: (entry: LedgerEntry) => void;
+}
+
+export class Booking {
+  readonly #options: BookingOptions;
+  /** By pool; of the present minute. */
+  readonly #minute = new Map<string, { readonly pool: BookedPool; workerUs: number }>();
+  #waiting: LedgerEntry[] = [];
+  #atUs = 0;
+
+  constructor(options: BookingOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Everybody in `workers` was there since the last call. A call more than ten minutes after the
+   * one before books nothing of the time between: nobody knows who was there.
+   */
+  async book(workers: readonly BookedPool[], nowUs: number): Promise<void> {
+    const fromUs = this.#atUs;
+    this.#atUs = nowUs;
+    if (fromUs > 0 && nowUs > fromUs && nowUs - fromUs <= PAUSE_US_MAX) {
+      let atUs = fromUs;
+      while (atUs < nowUs) {
+        const endUs = Math.min(nowUs, (Math.floor(atUs / MINUTE_US) + 1) * MINUTE_US);
+        for (const pool of workers) this.#add(pool, endUs - atUs);
+        if (endUs % MINUTE_US === 0) this.#endMinute(endUs - MINUTE_US);
+        atUs = endUs;
+      }
+    }
+    await this.#write();
+  }
+
+  #add(pool: BookedPool, us: number): void {
+    const key = `${pool.kind}/${pool.zone}/${pool.lifecycle}`;
+    const booked = this.#minute.get(key) ?? { pool, workerUs: 0 };
+    this.#minute.set(key, { pool, workerUs: booked.workerUs + us });
+  }
+
+  #endMinute(minuteUs: number): void {
+    for (const { pool, workerUs } of this.#minute.values()) {
+      const { kind, zone, lifecycle } = pool;
+      this.#waiting.push({
+        v: 1,
+        atUs: minuteUs,
+        spanUs: MINUTE_US,
+        kind,
+        zone,
+        lifecycle,
+        workerUs: Math.round(workerUs),
+      });
+    }
+    this.#minute.clear();
+    const over = this.#waiting.length - WAITING_MAX;
+    if (over <= 0) return;
+    this.#waiting.splice(0, over); // I6
+    this.#options.log.error(
+      { entries: over },
+      "ledger entries were dropped: the storage took none",
+    );
+  }
+
+  async #write(): Promise<void> {
+    const { ledger, log, written } = this.#options;
+    for (let entry = this.#waiting[0]; entry !== undefined; entry = this.#waiting[0]) {
+      const appended = await ledger.append(entry);
+      if (!appended.ok) {
+        log.warn(appended.error, "ledger");
+        return;
+      }
+      this.#waiting.shift();
+      written?.(entry);
+    }
+  }
+}

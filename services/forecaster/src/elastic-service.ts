@@ -1,0 +1,208 @@
+/**
+ * Runs the elastic core for whoever holds the lease: fits when it asks, writes its plan, and keeps
+ * the fleet at what it wants. Without the lease it only listens, so that it can take over at once.
+ */
+
+import type { Bus } from "@millrace/bus";
+import {
+  type ElasticCore,
+  type ElasticEffect,
+  type ElasticEvent,
+  LoadHistory,
+} from "@millrace/elasticity";
+import { type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
+import type { KnownEvent } from "@millrace/forecasting";
+import { type Documents, type Lease, openLedger } from "@millrace/history";
+import { describeReason, type Plan } from "@millrace/planning";
+import type { LedgerEntry, LoadFact } from "@millrace/protocol";
+import { nowUs, type WallClock } from "@millrace/runtime";
+import type { Log } from "@millrace/std";
+import { Booking } from "./booking.ts";
+import type { BudgetWatch } from "./budget-watch.ts";
+import { FactsReader } from "./facts-reader.ts";
+import { Fitting } from "./fitting.ts";
+import { type Hearing, openHearing } from "./hearing.ts";
+import type { Figures } from "./figures.ts";
+
+export interface ElasticServiceOptions {
+  readonly bus: Bus;
+  readonly core: ElasticCore;
+  readonly clock: WallClock;
+  readonly lease: Lease;
+  readonly documents: Documents;
+  readonly driver: FleetDriver | undefined;
+  readonly events: readonly KnownEvent[];
+  /** Absent where no month's budget is set. */
+  readonly budget: BudgetWatch | undefined;
+  readonly figures: Figures;
+  readonly log: Log;
+}
+
+/** Facts are read this often, in real time; load facts come once a minute of their clock. */
+const READ_MS = 1_000;
+const TICK_MS = 100;
+/** Of the plan that is written down: the rest is in the core. */
+const STEPS_WRITTEN = 288;
+
+export class ElasticService implements AsyncDisposable {
+  readonly #options: ElasticServiceOptions;
+  readonly #history = new LoadHistory();
+  readonly #facts: FactsReader;
+  readonly #fitting = new Fitting();
+  readonly #booking: Booking;
+  readonly #hearing: Hearing;
+  readonly #keeper: FleetKeeper | undefined;
+  readonly #stopping = new AbortController();
+  readonly #refused = new Set<string>();
+  #refitting: Promise<void> = Promise.resolve();
+  #readAtMs = Number.NEGATIVE_INFINITY;
+  #refit = false;
+
+  constructor(options: ElasticServiceOptions) {
+    this.#options = options;
+    const { budget, bus, clock, driver, log } = options;
+    const { connection } = bus;
+    const add = (fact: LoadFact): void => {
+      this.#history.add(fact);
+      budget?.counted(fact);
+    };
+    this.#facts = new FactsReader({ connection, log, add });
+    const written = (entry: LedgerEntry): void => budget?.booked(entry);
+    this.#booking = new Booking({ ledger: openLedger(connection), log, written });
+    const post = (event: ElasticEvent): void => this.#step(event);
+    this.#hearing = openHearing({ bus, clock, nowUs, log, post });
+    this.#keeper = driver === undefined ? undefined : new FleetKeeper({ driver, nowUs });
+  }
+
+  /** Resolves when it is told to end. */
+  async run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await this.#turn();
+      await new Promise((done) => setTimeout(done, TICK_MS));
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    // A fit that is under way ends with its thread.
+    await this.#fitting[Symbol.asyncDispose]();
+    await this.#refitting;
+  }
+
+  async #turn(): Promise<void> {
+    const { budget, clock, core, lease } = this.#options;
+    if (performance.now() - this.#readAtMs >= READ_MS) {
+      this.#readAtMs = performance.now();
+      const virtualUs = clock.nowUs();
+      this.#history.alive(virtualUs);
+      await this.#facts.read();
+      this.#history.forget(virtualUs);
+      const { epoch } = lease;
+      if (epoch !== undefined) await this.#facts.rollUp(virtualUs, epoch);
+    }
+    if (lease.epoch === undefined) return;
+    if (clock.nowUs() >= core.wakeAtUs) {
+      this.#step({ type: "woke" });
+      await this.#keep();
+      await this.#booking.book(this.#hearing.present(), clock.nowUs());
+      // Its first look reads a month of the ledger, which nobody waits for.
+      void budget?.look(lease.epoch ?? 0, clock.nowUs());
+    }
+  }
+
+  #step(event: ElasticEvent): void {
+    const { clock, core } = this.#options;
+    for (const effect of core.step(event, clock.nowUs())) this.#perform(effect);
+  }
+
+  #perform(effect: ElasticEffect): void {
+    const { figures, log } = this.#options;
+    switch (effect.type) {
+      case "want":
+        this.#keeper?.want(effect.pool, effect.count);
+        log.info({ ...effect.pool, count: effect.count }, "workers wanted");
+        return;
+      case "refit":
+        this.#startRefit();
+        return;
+      case "planned":
+        this.#put("plan", written(effect.plan));
+        for (const { message } of effect.plan.infeasible) log.warn({ reason: message }, "plan");
+        return;
+      case "overruled":
+        log.warn({ model: effect.model, reasons: effect.reasons }, "forecast overruled");
+        return;
+      case "decided":
+        figures.decided(effect);
+    }
+  }
+
+  /** One at a time; asked for meanwhile, it runs once more. */
+  #startRefit(): void {
+    if (this.#refit) return;
+    this.#refit = true;
+    this.#refitting = this.#fitAll(this.#refitting);
+  }
+
+  async #fitAll(before: Promise<void>): Promise<void> {
+    await before;
+    this.#refit = false;
+    for (const model of this.#history.models) await this.#fit(model);
+  }
+
+  async #fit(model: string): Promise<void> {
+    const { clock, events, figures, log } = this.#options;
+    const history = this.#history.of(model, clock.nowUs());
+    if (history === undefined || this.#stopping.signal.aborted) return;
+    try {
+      const { forecast, fitUs } = await this.#fitting.fit(history.series, events);
+      const { series: _, ...rates } = history;
+      this.#step({ type: "forecastMade", model, forecast, ...rates });
+      figures.fitted(model, fitUs);
+      this.#put(model, forecast);
+      log.info({ model, method: forecast.method, fitUs }, "forecast");
+    } catch (err) {
+      if (!this.#stopping.signal.aborted) log.error({ err, model }, "forecast");
+    }
+  }
+
+  #put(name: string, content: unknown): void {
+    const { clock, documents, lease, log } = this.#options;
+    const { epoch } = lease;
+    if (epoch === undefined) return;
+    void documents.put(name, { epoch, atUs: clock.nowUs(), content }).then((put) => {
+      if (!put.ok) log.warn(put.error, "documents");
+    });
+  }
+
+  async #keep(): Promise<void> {
+    if (this.#keeper === undefined) return;
+    const { figures } = this.#options;
+    const report = await this.#keeper.tick(this.#hearing.workers());
+    figures.kept(report);
+    for (const { kind, zone, lifecycle, fault } of report.pools) {
+      const pool = { kind, zone, lifecycle };
+      const key = poolKey(pool);
+      const refused = fault?.code === "REFUSED";
+      if (refused === this.#refused.has(key)) continue;
+      if (refused) this.#refused.add(key);
+      else this.#refused.delete(key);
+      this.#step({ type: "poolAnswered", pool, refused });
+    }
+  }
+}
+
+/** What people and the command look at: a day, with the reasons in words. */
+const written = ({ startUs, stepUs, steps, micros, infeasible }: Plan): object => ({
+  startUs,
+  stepUs,
+  micros,
+  infeasible,
+  steps: steps.slice(0, STEPS_WRITTEN).map(({ atUs, workers, microsPerHour, reasons }) => ({
+    atUs,
+    workers,
+    microsPerHour,
+    reasons: reasons.map(describeReason),
+  })),
+});

@@ -1,0 +1,2 @@
+export { AgentFleet, type AgentFleetOptions } from "./agent-fleet.ts";
+export { fields } from "./config.ts";

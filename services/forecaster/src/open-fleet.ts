@@ -1,0 +1,58 @@
+/** The driver that carries the plan out, from the configuration; undefined where nobody does. */
+
+import { readFileSync } from "node:fs";
+import {
+  type FileDriver,
+  type FleetDriver,
+  openFleet as openFleetFile,
+  parseFleetFile,
+  type Pool,
+} from "@millrace/fleet";
+import { ConfigError, nowUs } from "@millrace/runtime";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { AgentFleet } from "./agent-fleet.ts";
+import type { ForecasterConfig } from "./config.ts";
+
+export interface OpenFleetOptions {
+  readonly config: ForecasterConfig;
+  readonly connection: NatsConnection;
+  /** What the price book offers; the agent has all of it. */
+  readonly offered: readonly Pool[];
+  readonly epoch: () => number | undefined;
+}
+
+/** @throws ConfigError naming the file and everything that is wrong in it. */
+export async function openFleet(options: OpenFleetOptions): Promise<FleetDriver | undefined> {
+  const { config, connection, epoch, offered } = options;
+  switch (config.fleet) {
+    case "none":
+      return undefined;
+    case "agent":
+      return new AgentFleet({ connection, agent: config.fleetAgent, pools: offered, epoch });
+    case "docker":
+    case "kubernetes":
+    case "command":
+      return openFromFile(config.fleet, config.fleetFile);
+  }
+}
+
+async function openFromFile(driver: FileDriver, path: string | undefined): Promise<FleetDriver> {
+  if (path === undefined) {
+    throw new ConfigError(`MILLRACE_FLEET_FILE is not set: expected a fleet file for ${driver}`);
+  }
+  const file = parseFleetFile(driver, readText(path));
+  if (!file.ok) throw new ConfigError(`${path}: ${file.error.join("; ")}`);
+  try {
+    return await openFleetFile(file.value, nowUs);
+  } catch (error) {
+    throw new ConfigError(`MILLRACE_FLEET=${driver}: ${(error as Error).message}`);
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw new ConfigError(`MILLRACE_FLEET_FILE: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,174 @@
+/** Load facts from a real stream: each once, after a restart too, and hours written once. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
+import { type Bus, connectBus } from "@millrace/bus";
+import { createHistory, openHourFacts, openMinuteFacts } from "@millrace/history";
+import type { LoadFact } from "@millrace/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { FactsReader } from "../src/facts-reader.ts";
+
+const MINUTE_US = 60_000_000;
+const HOUR_US = 60 * MINUTE_US;
+const SETTLED_US = 5 * MINUTE_US;
+const HOURS = 1_000;
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+let directory: string;
+let broker: Broker;
+let forecaster: Bus;
+let ingress: Bus;
+let open: AsyncDisposableStack;
+
+async function connect(user: User): Promise<Bus> {
+  return open.use(
+    await connectBus({
+      servers: [broker.url],
+      name: `${user}-test`,
+      seed: broker.seed(user),
+      inboxPrefix: inboxPrefix(user),
+      log: silent,
+    }),
+  );
+}
+
+beforeEach(async () => {
+  open = new AsyncDisposableStack();
+  directory = await mkdtemp(join(tmpdir(), "millrace-facts-"));
+  broker = await startBroker({ directory });
+  await createHistory((await connect("admin")).connection);
+  forecaster = await connect("forecaster");
+  ingress = await connect("ingress");
+});
+
+afterEach(async () => {
+  await open.disposeAsync();
+  await broker.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+const fact = (hour: number, minute: number, change: Partial<LoadFact> = {}): LoadFact => ({
+  v: 1,
+  model: "digits",
+  priority: "standard",
+  source: "ingress-1",
+  tenant: "key-1",
+  atUs: (HOURS + hour) * HOUR_US + minute * MINUTE_US,
+  spanUs: MINUTE_US,
+  arrivals: 1,
+  served: 1,
+  refused: 0,
+  failed: 0,
+  rows: 1,
+  inputTokens: 0,
+  outputTokens: 0,
+  inputBytes: 0,
+  outputBytes: 0,
+  queueUs: 0,
+  computeUs: 10,
+  crossingBytes: 0,
+  ...change,
+});
+
+async function write(...facts: readonly LoadFact[]): Promise<void> {
+  const log = openMinuteFacts(ingress.connection);
+  for (const each of facts) expect((await log.append(each)).ok).toBe(true);
+}
+
+function reader(): { readonly reader: FactsReader; readonly seen: LoadFact[] } {
+  const seen: LoadFact[] = [];
+  const { connection } = forecaster;
+  return {
+    seen,
+    reader: new FactsReader({ connection, log: silent, add: (each) => seen.push(each) }),
+  };
+}
+
+const hours = async (): Promise<LoadFact[]> => {
+  const read = await openHourFacts(forecaster.connection).read();
+  if (!read.ok) throw new Error(read.error.message);
+  return read.value;
+};
+
+/** When the hour may be rolled up. */
+const after = (hour: number): number => (HOURS + hour + 1) * HOUR_US + SETTLED_US;
+
+test("each fact is told once, however often it is read", async () => {
+  const { reader: one, seen } = reader();
+  await write(fact(0, 0), fact(0, 1));
+  expect(await one.read()).toBe(true);
+  await write(fact(0, 2));
+  expect(await one.read()).toBe(true);
+  expect(await one.read()).toBe(true);
+  expect(seen).toEqual([fact(0, 0), fact(0, 1), fact(0, 2)]);
+});
+
+test("a reader that starts again is told everything that is kept", async () => {
+  await write(fact(0, 0), fact(0, 1));
+  await reader().reader.read();
+  const { reader: next, seen } = reader();
+  await next.read();
+  expect(seen).toHaveLength(2);
+});
+
+test("an hour is rolled up when it is over and settled, by model and key", async () => {
+  const { reader: one } = reader();
+  await write(
+    fact(0, 0),
+    fact(0, 59, { source: "ingress-2" }),
+    fact(0, 30, { tenant: "key-2", computeUs: 5 }),
+    fact(1, 0),
+  );
+  await one.read();
+  await one.rollUp(after(0) - 1, 1);
+  expect(await hours()).toEqual([]);
+  await one.rollUp(after(0), 1);
+  const rolled = await hours();
+  expect(rolled.map(({ tenant, arrivals, computeUs }) => [tenant, arrivals, computeUs])).toEqual([
+    ["key-1", 2, 20],
+    ["key-2", 1, 5],
+  ]);
+  expect(rolled[0]).toMatchObject({ source: "all", spanUs: HOUR_US, atUs: HOURS * HOUR_US });
+});
+
+test("hours are written once: again, by another one, and by one that is late", async () => {
+  await write(fact(0, 0), fact(1, 0), fact(2, 0));
+  const { reader: one } = reader();
+  await one.read();
+  await one.rollUp(after(0), 1);
+  await one.rollUp(after(0), 1);
+  // Its successor begins where it ended.
+  const { reader: next } = reader();
+  await next.read();
+  await next.rollUp(after(1), 2);
+  // The first one has the lease again, and has seen the same facts.
+  await one.rollUp(after(1), 3);
+  const rolled = await hours();
+  expect(rolled.map(({ atUs, arrivals }) => [atUs / HOUR_US - HOURS, arrivals])).toEqual([
+    [0, 1],
+    [1, 1],
+  ]);
+});
+
+test("an hour that was left half done is finished by the next one", async () => {
+  const half = fact(0, 0, { source: "all", spanUs: 3_600_000_000 });
+  const written = await openHourFacts(forecaster.connection).append(half);
+  expect(written.ok).toBe(true);
+  await write(fact(0, 0), fact(0, 0, { model: "words" }));
+  const { reader: next } = reader();
+  await next.read();
+  await next.rollUp(after(0), 2);
+  expect((await hours()).map(({ model }) => model)).toEqual(["digits", "words"]);
+});
+
+test("a storage that does not answer loses nothing", async () => {
+  await write(fact(0, 0));
+  const { reader: one, seen } = reader();
+  await one.read();
+  await broker.stop();
+  expect(await one.read()).toBe(false);
+  expect(seen).toHaveLength(1);
+  broker = await startBroker({ directory });
+});
