@@ -10,11 +10,7 @@ const NAME_SHOWN = 28;
 
 export function renderCluster(view: ClusterView): string {
   return [
-    table(
-      ["WORKER", "DEVICE", "MEMORY", "IN FLIGHT", "BACKLOG", "STATE", "MODELS"],
-      view.workers.map(workerCells),
-      "no workers",
-    ),
+    workerTable(view.workers),
     table(
       ["MODEL", "DEVICES", "QUEUED", "RATE", "P50", "P99", "ERRORS"],
       view.models.map(modelCells),
@@ -45,6 +41,26 @@ export function renderCluster(view: ClusterView): string {
 
 const table = (head: readonly string[], rows: readonly Cells[], none: string): string =>
   rows.length === 0 ? none : formatTable([head, ...rows]);
+
+/** Where nobody was told of zones or prices, there is nothing to show of them. */
+function workerTable(workers: readonly WorkerView[]): string {
+  const placed = workers.some(({ lifecycle, zone }) => (lifecycle ?? zone) !== undefined);
+  const [first, ...rest] = [
+    "WORKER",
+    "DEVICE",
+    "MEMORY",
+    "IN FLIGHT",
+    "BACKLOG",
+    "STATE",
+    "MODELS",
+  ];
+  const head = placed ? [first ?? "", "ZONE", "PAID AS", ...rest] : [first ?? "", ...rest];
+  const rows = workers.map((worker) => {
+    const [id = "", ...cells] = workerCells(worker);
+    return placed ? [id, worker.zone ?? "-", worker.lifecycle ?? "-", ...cells] : [id, ...cells];
+  });
+  return table(head, rows, "no workers");
+}
 
 function workerCells({ id, device, inFlight, backlogUs, state, models }: WorkerView): Cells {
   const { class: kind, name, memoryTotalBytes, memoryFreeBytes } = device;

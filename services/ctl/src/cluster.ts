@@ -131,10 +131,11 @@ const byId = (a: { readonly id: string }, b: { readonly id: string }): number =>
   a.id < b.id ? -1 : 1;
 
 function viewWorker(beat: WorkerHeartbeat, data: unknown): WorkerView {
-  const { id, role, state, device, inFlight, backlogUs } = beat;
+  const { id, role, kind, zone, lifecycle, state, device, inFlight, backlogUs } = beat;
   const said = checkValue(workerDataSchema, data);
   const models = beat.models ?? (said.ok ? said.value.models : undefined) ?? [];
-  return { id, role, state, device, inFlight, backlogUs, models };
+  const place = { kind, zone, lifecycle };
+  return { id, role, ...place, state, device, inFlight, backlogUs, models };
 }
 
 function viewScheduler(beat: SchedulerHeartbeat, data: unknown): SchedulerView {

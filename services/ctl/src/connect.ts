@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
+import { createHistory } from "@millrace/history";
 import { openStore, type Store } from "@millrace/store";
 import { CommandError } from "./failure.ts";
 import type { Environment } from "./ingress.ts";
@@ -101,5 +102,6 @@ export async function openCluster(): Promise<Cluster> {
   // A cluster of three or more survives the loss of one; its streams should too.
   const replicas = found.servers.length >= REPLICAS ? REPLICAS : 1;
   const store = await openStore(bus.connection, { create: true, replicas });
+  await createHistory(bus.connection, { replicas });
   return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
 }

@@ -43,7 +43,7 @@ export interface IngressRequest {
 
 const errorSchema = v.object({ error: v.string(), code: v.optional(v.string()) });
 
-/** The JSON of a 200. @throws CommandError for anything else. */
+/** The JSON of a success. @throws CommandError for anything else. */
 export async function askIngress(ingress: Ingress, request: IngressRequest): Promise<unknown> {
   const { method, path, headers, body, timeoutMs } = request;
   const key = ingress.key === undefined ? {} : { authorization: `Bearer ${ingress.key}` };
@@ -70,17 +70,22 @@ export async function askIngress(ingress: Ingress, request: IngressRequest): Pro
       "see that MILLRACE_URL is the address of an ingress",
     );
   }
-  if (status === 200) return value;
+  if (status >= 200 && status < 300) return value;
+  throw refusalOf(status, value);
+}
+
+/** What an ingress that refused says of it. */
+export function refusalOf(status: number, value: unknown): CommandError {
   const answer = checkValue(errorSchema, value);
   const message = answer.ok ? answer.value.error : `the ingress answered ${status}`;
   const code = answer.ok ? answer.value.code : undefined;
-  if (code !== undefined && isErrorCode(code)) throw faultError(fault(code, message));
-  throw new CommandError(message, "see `millrace status` and the services' logs");
+  if (code !== undefined && isErrorCode(code)) return faultError(fault(code, message));
+  return new CommandError(message, "see `millrace status` and the services' logs");
 }
 
 const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERRORS, code);
 
-function unreachable(url: string, error: unknown, timeoutMs: number): CommandError {
+export function unreachable(url: string, error: unknown, timeoutMs: number): CommandError {
   if (error instanceof DOMException && error.name === "TimeoutError") {
     const problem = `${url} did not answer within ${timeoutMs} ms`;
     return new CommandError(problem, "see `millrace status`, or allow more time with --timeout");

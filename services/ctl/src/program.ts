@@ -2,11 +2,18 @@
 
 import { Command, CommanderError } from "commander";
 import { registerBench } from "./bench.ts";
+import { registerChaos } from "./chaos.ts";
+import { registerCost } from "./cost.ts";
 import { describeFailure, EXIT_USAGE } from "./failure.ts";
+import { registerForecast } from "./forecast.ts";
 import { registerInfer } from "./infer.ts";
+import { registerJob } from "./job.ts";
 import { registerKey } from "./key.ts";
+import { registerLoad } from "./load.ts";
 import { registerModel } from "./model.ts";
+import { registerPlan } from "./plan.ts";
 import { registerPrepare } from "./prepare.ts";
+import { registerReplay } from "./replay.ts";
 import { registerUp } from "./start.ts";
 import { registerStatus } from "./status.ts";
 
@@ -36,10 +43,17 @@ export function buildProgram(): Command {
   registerUp(program);
   registerStatus(program);
   registerInfer(program);
+  registerJob(program);
   registerModel(program);
   registerKey(program);
   registerPrepare(program);
+  registerForecast(program);
+  registerLoad(program);
+  registerPlan(program);
+  registerCost(program);
+  registerChaos(program);
   registerBench(program);
+  registerReplay(program);
   return program;
 }
 

@@ -18,11 +18,16 @@ export function registerUp(program: Command): void {
     .option("--servers <urls>", "use a NATS that is running: nats://host:port, with commas")
     .option("--credentials <directory>", "the folder with the seeds of its users, for --servers")
     .option("--ha", "three NATS servers, of which one may be lost, with a store of their own")
+    .option("--chaos", "let faults be injected on purpose: `millrace chaos`, chaos/*.yaml")
+    .option("--elastic", "play an accelerated day against a fleet that follows its forecast")
+    .option("--day-minutes <minutes>", "how long that day takes (default: 10)", minutes)
+    .option("--trace <csv>", "the trace whose last day is played; made up without it")
     .option(
       "--port <port>",
       "of the ingress; the next free one if it is busy (default: 8080)",
       port,
     )
+    .option("--ingresses <count>", "on ports one after the other (default: 1)", count(1))
     .option("--schedulers <count>", "(default: 2)", count(1))
     .option("--gpu-workers <count>", "(default: 1)", count(0))
     .option("--cpu-workers <count>", "(default: 1)", count(0))
@@ -42,6 +47,10 @@ const count =
   (least: number) =>
   (text: string): number =>
     whole(text, least, COUNT_MAX);
+
+const minutes = (text: string): number => whole(text, 2, MINUTES_A_DAY);
+
+const MINUTES_A_DAY = 1_440;
 
 const port = (text: string): number => whole(text, 1, 65_535);
 

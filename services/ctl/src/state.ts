@@ -15,6 +15,8 @@ export const DATA_DIRECTORY = fileURLToPath(new URL("../../../.millrace", import
 const stateSchema = v.object({
   /** Of the ingress: `http://127.0.0.1:8080`. */
   url: v.string(),
+  /** Of every ingress, that one first. */
+  urls: v.optional(v.array(v.string())),
   /** File with an API key for it; absent where anonymous access was asked for. */
   keyFile: v.optional(v.string()),
   natsUrl: v.string(),

@@ -1,10 +1,14 @@
 /** The cluster at one moment, for tables and for JSON. */
 
-import type { Device, Resident, WorkerHeartbeat } from "@millrace/protocol";
+import type { Device, Lifecycle, Resident, WorkerHeartbeat } from "@millrace/protocol";
 
 export interface WorkerView {
   readonly id: string;
   readonly role: WorkerHeartbeat["role"];
+  /** Of its machine, as far as it was told. */
+  readonly kind?: string | undefined;
+  readonly zone?: string | undefined;
+  readonly lifecycle?: Lifecycle | undefined;
   readonly state: WorkerHeartbeat["state"];
   readonly device: Device;
   /** Batches held, and the time that they are expected to take. */

@@ -168,6 +168,16 @@ describe("the tables", () => {
     expect(text).toBe("no workers\n\nno models\n\nno schedulers\n\nno ingresses");
   });
 
+  test("shows zones and how machines are paid for, once a worker was told of them", () => {
+    const workers = byId(worker("a", { zone: "east", lifecycle: "spot" }), worker("b"));
+    const [head = "", first = "", second = ""] = renderCluster(
+      viewCluster(heard({ workers })),
+    ).split("\n");
+    expect(head).toMatch(/^WORKER +ZONE +PAID AS +DEVICE/);
+    expect(first).toMatch(/^a +east +spot +emulated/);
+    expect(second).toMatch(/^b +- +- +emulated/);
+  });
+
   test("an emulated device says so, and long lists are cut", () => {
     const models = Array.from({ length: 9 }, (_, at) => resident(`m${at}@1`));
     const text = renderCluster(viewCluster(heard({ workers: byId(worker("w", { models })) })));

@@ -22,6 +22,8 @@ export interface ExamplesOptions {
   readonly ingress: Ingress;
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
+  /** The example whose request is wanted; the shortest request unless given. */
+  readonly wanted?: string;
 }
 
 /** A request that a user may copy. */
@@ -30,7 +32,10 @@ export interface Sample {
   readonly request: object;
 }
 
-/** The shortest of the requests that were answered. @throws CommandError when one is not. */
+/**
+ * The wanted or the shortest of the requests that were answered. @throws CommandError when one is
+ * not.
+ */
 export async function introduceExamples(options: ExamplesOptions): Promise<Sample | undefined> {
   const { say, signal, store } = options;
   const samples: Sample[] = [];
@@ -48,7 +53,8 @@ export async function introduceExamples(options: ExamplesOptions): Promise<Sampl
     if (record.loaded) samples.push(await ask(example, options));
     else say(`${name} is unloaded: millrace model load ${name}`);
   }
-  return samples.toSorted((a, b) => lengthOf(a) - lengthOf(b))[0];
+  const [shortest] = samples.toSorted((a, b) => lengthOf(a) - lengthOf(b));
+  return samples.find(({ model }) => model === options.wanted) ?? shortest;
 }
 
 const lengthOf = (sample: Sample): number => JSON.stringify(sample.request).length;

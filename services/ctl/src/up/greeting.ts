@@ -9,7 +9,7 @@ export interface Greeting {
   readonly keyFile: string;
   /** The key was made just now. */
   readonly created: boolean;
-  readonly nats: Nats;
+  readonly nats: Pick<Nats, "servers" | "credentialsDirectory">;
   readonly members: readonly Member[];
   readonly directory: string;
   /** A model and a request for it. */

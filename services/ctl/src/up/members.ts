@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { seedFileOf } from "@millrace/broker";
 
 export type Role = "ingress" | "scheduler" | "gpu-worker" | "cpu-worker";
+/** With those that are there where faults, or an elastic fleet, were asked for. */
+export type MemberRole = Role | "chaos-monkey" | "fault-proxy" | "forecaster";
 
 export interface Member {
   readonly id: string;
-  readonly role: Role;
+  readonly role: MemberRole;
   /** On top of this process's own environment. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -23,6 +25,8 @@ export interface MemberPlan {
   readonly keysFile: string;
   readonly httpHost: string;
   readonly httpPort: number;
+  /** Of the second ingress and those after it. */
+  readonly moreHttpPorts?: readonly number[];
   /** One for each process, in the order of the members. */
   readonly metricsPorts: readonly number[];
   /** Budget of an emulated device, as `2GiB`. */
@@ -59,7 +63,7 @@ function roleEnv(plan: MemberPlan, role: Role, at: number): Readonly<Record<stri
     case "ingress":
       return {
         MILLRACE_HTTP_HOST: plan.httpHost,
-        MILLRACE_HTTP_PORT: String(plan.httpPort),
+        MILLRACE_HTTP_PORT: String(at === 0 ? plan.httpPort : (plan.moreHttpPorts?.[at - 1] ?? 0)),
         MILLRACE_API_KEYS_FILE: plan.keysFile,
       };
     case "scheduler":

@@ -15,6 +15,17 @@ export interface Nats extends AsyncDisposable {
   readonly credentialsDirectory: string;
   /** On how many servers a stream is kept. */
   readonly replicas: number;
+  /** Those that were started here; none of a NATS that was running. */
+  readonly brokers: readonly NatsServer[];
+  /** Takes who is told of every start and end of one of them; told of all at once. */
+  readonly onChange: (told: (id: string, pid: number | undefined) => void) => void;
+}
+
+export interface NatsServer {
+  readonly id: string;
+  readonly configFile: string;
+  readonly storeDirectory: string;
+  readonly pid: number | undefined;
 }
 
 const HOST = "127.0.0.1";
@@ -61,7 +72,14 @@ async function existing(
     });
   }
   const nothing = (): Promise<void> => Promise.resolve();
-  return { servers, credentialsDirectory, replicas, [Symbol.asyncDispose]: nothing };
+  return {
+    servers,
+    credentialsDirectory,
+    replicas,
+    brokers: [],
+    onChange: () => undefined,
+    [Symbol.asyncDispose]: nothing,
+  };
 }
 
 /** Streams of one server are not those of three: each way of running has a store of its own. */
@@ -69,7 +87,9 @@ async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Na
   const credentialsDirectory = join(directory, "credentials");
   const log = new LogFile(join(directory, "logs", "nats-server.log"));
   let ending = false;
+  let changed = (): void => undefined;
   const noticed = (name: string, event: ChildEvent): void => {
+    changed();
     if (ending || event.type !== "failed") return;
     say(`${name}: ${describeExit(event.exit)}, starts again in ${event.restartInMs} ms`);
   };
@@ -93,10 +113,23 @@ async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Na
         port: await nextFreePort(PORT, HOST),
         onEvent: (event) => noticed("nats-server", event),
       });
+  const brokers = ("servers" in broker ? broker.servers : [broker]).map((server, at) => ({
+    id: `nats-${at + 1}`,
+    configFile: server.configFile,
+    storeDirectory: server.storeDirectory,
+    get pid() {
+      return server.pid;
+    },
+  }));
   return {
     servers: broker.url,
     credentialsDirectory,
     replicas: ha ? REPLICAS : 1,
+    brokers,
+    onChange: (told) => {
+      changed = () => brokers.forEach(({ id, pid }) => told(id, pid));
+      changed();
+    },
     [Symbol.asyncDispose]: async () => {
       ending = true;
       await broker.stop();

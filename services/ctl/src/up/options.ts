@@ -12,8 +12,17 @@ export interface UpOptions {
   readonly credentials?: string;
   /** Three NATS servers that survive the loss of one, and streams on all of them. */
   readonly ha?: boolean;
+  /** Lets faults be injected on purpose: a fault proxy and a chaos-monkey besides the rest. */
+  readonly chaos?: boolean;
+  /** Plays a day of load, accelerated, against a fleet that follows a forecast. */
+  readonly elastic?: boolean;
+  /** How long that day takes. Default 10. */
+  readonly dayMinutes?: number;
+  /** CSV whose last day is played; a made-up one where absent. */
+  readonly trace?: string;
   /** Of the ingress; the next free one where it is busy. Default 8080. */
   readonly port?: number;
+  readonly ingresses?: number;
   readonly schedulers?: number;
   readonly gpuWorkers?: number;
   readonly cpuWorkers?: number;
@@ -41,15 +50,20 @@ export interface PlanInput {
 export async function choosePlan(input: PlanInput): Promise<MemberPlan> {
   const { options, nats, directory, keysFile, say } = input;
   const counts = {
-    ingress: 1,
+    ingress: options.ingresses ?? 1,
     scheduler: options.schedulers ?? 2,
-    "gpu-worker": options.gpuWorkers ?? 1,
-    "cpu-worker": options.cpuWorkers ?? 1,
+    // An elastic fleet starts its own.
+    "gpu-worker": options.elastic === true ? 0 : (options.gpuWorkers ?? 1),
+    "cpu-worker": options.elastic === true ? 0 : (options.cpuWorkers ?? 1),
   };
   const wanted = options.port ?? HTTP_PORT;
   const httpPort = await nextFreePort(wanted, HOST);
   if (httpPort !== wanted) say(`port ${wanted} is busy, taking ${httpPort}`);
-  const taken = new Set([httpPort]);
+  const moreHttpPorts: number[] = [];
+  while (moreHttpPorts.length < counts.ingress - 1) {
+    moreHttpPorts.push(await nextFreePort((moreHttpPorts.at(-1) ?? httpPort) + 1, HOST));
+  }
+  const taken = new Set([httpPort, ...moreHttpPorts]);
   const metricsPorts: number[] = [];
   for (let left = countMembers(counts); left > 0; left--) {
     const port = await nextFreePort((metricsPorts.at(-1) ?? METRICS_PORT - 1) + 1, HOST, taken);
@@ -63,6 +77,7 @@ export async function choosePlan(input: PlanInput): Promise<MemberPlan> {
     keysFile,
     httpHost: HOST,
     httpPort,
+    moreHttpPorts,
     metricsPorts,
     deviceMemory: options.deviceMemory ?? DEVICE_MEMORY,
     logLevel: "info",

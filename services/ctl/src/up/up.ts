@@ -7,14 +7,17 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
+import { createHistory } from "@millrace/history";
 import { openStore } from "@millrace/store";
 import { CommandError } from "../failure.ts";
 import { DATA_DIRECTORY, readState, removeState, writeState } from "../state.ts";
 import { Ending } from "./ending.ts";
 import { introduceExamples } from "./examples.ts";
 import { ensureFirstKey } from "./first-key.ts";
+import { DAY_MODEL, openElastic } from "./elastic/elastic.ts";
 import { greet } from "./greeting.ts";
 import { watchCluster } from "./live.ts";
+import { openChaos } from "./chaos.ts";
 import { fileLog, LogFile } from "./log-file.ts";
 import { planMembers } from "./members.ts";
 import { type Nats, openNats } from "./nats.ts";
@@ -52,7 +55,9 @@ async function serve(
   signal: AbortSignal,
   onStarted: (processes: Processes) => void,
 ): Promise<void> {
-  const directory = resolve(options.directory ?? DATA_DIRECTORY);
+  // A day's history is not the cluster's own.
+  const kept = options.elastic === true ? join(DATA_DIRECTORY, "elastic") : DATA_DIRECTORY;
+  const directory = resolve(options.directory ?? kept);
   const logDirectory = join(directory, "logs");
   const say = (line: string): void => screen.say(line);
   refuseSecond(directory);
@@ -65,27 +70,58 @@ async function serve(
   const log = resources.use(new LogFile(join(logDirectory, "up.log")));
   const bus = resources.use(await connectAsAdmin(nats, log, signal));
   const store = await openStore(bus.connection, { create: true, replicas: nats.replicas });
+  await createHistory(bus.connection, { replicas: nats.replicas });
 
   const keyFile = join(directory, "api-key");
   const keysFile = join(directory, "api-keys.jsonl");
   const { key, created } = await ensureFirstKey(keyFile, keysFile);
   const plan = await choosePlan({ options, nats, directory, keysFile, say });
-  const members = planMembers(plan);
+  const planned = planMembers(plan);
+  const chaos =
+    options.chaos === true
+      ? resources.use(await openChaos({ nats, members: planned, directory }))
+      : undefined;
+  const elastic =
+    options.elastic === true
+      ? await openElastic(
+          {
+            nats,
+            directory,
+            bus,
+            dayMinutes: options.dayMinutes ?? DAY_MINUTES,
+            trace: options.trace,
+            metricsPort: 0,
+            say,
+          },
+          resources,
+        )
+      : undefined;
+  const members = elastic?.membersWith(planned) ?? chaos?.members ?? planned;
   say(`NATS is at ${nats.servers}; starting ${members.map(({ id }) => id).join(", ")}`);
-  const processes = resources.use(new Processes({ members, logDirectory, say }));
+  const onEvent = chaos?.onEvent;
+  const noticing = onEvent === undefined ? {} : { onEvent };
+  const processes = resources.use(new Processes({ members, logDirectory, say, ...noticing }));
   onStarted(processes);
+  chaos?.serve(bus, processes, fileLog(log));
   const url = `http://${plan.httpHost}:${plan.httpPort}`;
   const seedFile = seedFileOf(nats.credentialsDirectory, "admin");
-  writeState({ url, keyFile, natsUrl: nats.servers, seedFile, pid: process.pid }, directory);
+  const urls = [plan.httpPort, ...(plan.moreHttpPorts ?? [])].map(
+    (port) => `http://${plan.httpHost}:${port}`,
+  );
+  writeState({ url, urls, keyFile, natsUrl: nats.servers, seedFile, pid: process.pid }, directory);
   resources.defer(() => removeState(directory));
 
-  const ids = members.filter(({ role }) => role !== "ingress").map(({ id }) => id);
-  await awaitReady({ bus, ids, urls: [url], check: () => processes.check(), say, signal });
+  const ids = planned.filter(({ role }) => role !== "ingress").map(({ id }) => id);
+  await awaitReady({ bus, ids, urls, check: () => processes.check(), say, signal });
   say("All of them are ready.");
-  const sample = await introduceExamples({ store, ingress: { url, key }, say, signal });
-  greet({ url, keyFile, created, nats, members, directory, sample }).forEach(say);
-  await watchCluster({ bus, screen, signal });
+  const wanted = elastic === undefined ? {} : { wanted: DAY_MODEL };
+  const sample = await introduceExamples({ store, ingress: { url, key }, say, signal, ...wanted });
+  greet({ url, keyFile, created, nats, members: planned, directory, sample }).forEach(say);
+  if (elastic === undefined) await watchCluster({ bus, screen, signal });
+  else if (sample !== undefined) await elastic.play({ url, key, ...sample, screen, signal });
 }
+
+const DAY_MINUTES = 10;
 
 /** Two on one folder would share a store, and each would take the other's members for its own. */
 function refuseSecond(directory: string): void {

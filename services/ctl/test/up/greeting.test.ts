@@ -12,8 +12,6 @@ test("the request that is printed can be copied into the shell where it was star
       nats: {
         servers: "nats://127.0.0.1:4222",
         credentialsDirectory: "/home/me/millrace/.millrace/credentials",
-        replicas: 1,
-        [Symbol.asyncDispose]: () => Promise.resolve(),
       },
       members: [],
       directory: "/home/me/millrace/.millrace",

@@ -1,0 +1,122 @@
+/** The report of a drill, green and red, from its journal. */
+
+import { describe, expect, test } from "vitest";
+import { type Drill, type Journal, judge, readDrill, seriesOf } from "@millrace/drills";
+import { htmlPage, markdownPage } from "@millrace/report";
+import { present } from "@millrace/std";
+import { percentText, reportOf } from "../src/chaos-report.ts";
+import { renderVerdict } from "../src/chaos-show.ts";
+
+const read = readDrill({
+  title: "A <killed> worker",
+  description: "One is killed.",
+  method: [],
+  extensions: [
+    {
+      name: "millrace",
+      load: { "requests-per-second": 10, duration: "10s", mix: [{ model: "tiny" }] },
+      objectives: { availability: 99 },
+    },
+  ],
+});
+const DRILL: Drill = present(read.ok ? read.value : undefined, "a sound drill");
+
+function journalOf(failed: number): Journal {
+  const requests = Array.from({ length: 100 }, (_, at) => ({
+    id: `request-${at}`,
+    tenant: 0,
+    model: "tiny",
+    priority: "realtime" as const,
+    intendedUs: at * 50_000,
+    sentUs: at * 50_000,
+    endedUs: at * 50_000 + 4_000,
+    budgetUs: 2_000_000,
+    attempts: 1,
+    poison: false,
+    ending: at < failed ? ("refused" as const) : ("answered" as const),
+    status: at < failed ? 503 : 200,
+    code: at < failed ? "WORKER_LOST" : "",
+    question: "q",
+    matched: at < failed ? "" : "q",
+  }));
+  const fault = {
+    name: "kill",
+    kind: "kill",
+    targets: ["gpu-worker-1"],
+    injectedUs: 0,
+    endedUs: 1_000_000,
+    end: "healed",
+    detectedUs: 5_000,
+    returnedUs: 1_500_000,
+  };
+  const evidence = {
+    requests,
+    jobs: [],
+    faults: [fault],
+    rest: [],
+    refused: [],
+    deviations: [],
+    calmUntilUs: 0,
+    endedUs: 6_000_000,
+  };
+  return {
+    "chaoslib-version": "1",
+    platform: "linux",
+    node: "here",
+    experiment: {},
+    start: "2026-01-01T00:00:00.000Z",
+    end: "2026-01-01T00:00:06.000Z",
+    duration: 6,
+    status: "completed",
+    deviated: false,
+    steady_states: { before: null, after: null, during: [] },
+    run: [],
+    rollbacks: [],
+    millrace: {
+      version: 1,
+      drill: DRILL,
+      seed: 9,
+      durationUs: 6_000_000,
+      aborted: "",
+      command: "millrace chaos run chaos/x.yaml --seed 9 --up",
+      versions: { node: "v24" },
+      machine: { processors: "2 x any" },
+      members: [{ id: "gpu-worker-1", role: "gpu-worker" }],
+      sendLagUs: 300,
+      judgement: judge(DRILL, evidence),
+      series: seriesOf(requests, [], [], 6_000_000),
+    },
+  };
+}
+
+/** As it is read from its file. */
+const stored = (journal: Journal): Journal => JSON.parse(JSON.stringify(journal)) as Journal;
+
+describe("a drill's report", () => {
+  test("says green, how to do it again, and with which seed", () => {
+    const html = htmlPage(reportOf(stored(journalOf(0))));
+    expect(html).toContain("Green: every invariant and every objective held.");
+    expect(html).toContain("millrace chaos run chaos/x.yaml --seed 9 --up");
+    expect(html).toContain("A &lt;killed&gt; worker");
+    expect(html.match(/<svg/g)?.length).toBe(4);
+    expect(html).not.toMatch(/NaN|undefined/);
+  });
+
+  test("says red, which objective was missed, and what clients saw", () => {
+    const text = markdownPage(reportOf(stored(journalOf(3))));
+    expect(text).toContain("Red: availability did not hold.");
+    expect(text).toContain("| 503 WORKER\\_LOST | 3 |");
+    expect(text).toContain("Availability: 97 %");
+  });
+
+  test("is told in the terminal as well", () => {
+    expect(renderVerdict(journalOf(0)).split("\n").at(-1)).toBe("green");
+    expect(renderVerdict(journalOf(3))).toMatch(/BROKEN +availability/);
+  });
+});
+
+test("a share is never rounded up to all", () => {
+  expect(percentText(99.99999)).toBe("99.9999 %");
+  expect(percentText(100)).toBe("100 %");
+  expect(percentText(99.5)).toBe("99.5 %");
+});
