@@ -1,7 +1,8 @@
 /**
  * The test projects. `unit` and `repository` start at most a broker; `e2e` starts real clusters,
- * after the others and one file at a time, so that its deadlines meet a machine of their own. `npx
- * vitest run --project unit libs/std` runs one library.
+ * after the others and one file at a time, so that its deadlines meet a machine of their own.
+ * `containers` is skipped where no engine answers. `npx vitest run --project unit libs/std` runs
+ * one library.
  */
 
 import { defineConfig } from "vitest/config";
@@ -20,6 +21,15 @@ export default defineConfig({
           ...project("e2e", ["test/e2e/**/*.test.ts"], 120_000).test,
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...project("containers", ["test/containers/**/*.test.ts"], 180_000).test,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          // Its container is of a registry's; what a test makes, it removes itself.
+          env: { TESTCONTAINERS_RYUK_DISABLED: "true" },
         },
       },
     ],

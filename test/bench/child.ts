@@ -4,8 +4,11 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** The flag under which the services run: without it Node 24 collects large buffers too eagerly. */
-export const NODE_FLAGS = ["--external-memory-accounted-in-global-limit"] as const;
+/** The flags under which the services run: without them Node 24 collects too eagerly. */
+export const NODE_FLAGS = [
+  "--external-memory-accounted-in-global-limit",
+  "--heap-growing-percent=400",
+] as const;
 
 export interface Child {
   readonly pid: number;

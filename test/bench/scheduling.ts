@@ -78,6 +78,7 @@ export function measureScheduling(options: SchedulingOptions): SchedulingFigures
         attempt: 0,
         tier: 1,
         hedge: false,
+        alone: false,
         remote: false,
         rows: 1,
         length: 0,

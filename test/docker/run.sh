@@ -101,3 +101,7 @@ files+=(-f deploy/compose.ha.yaml)
 echo "the same with three NATS servers"
 start
 survive nats nats-2 nats-3
+
+# The fleet driver that starts workers as containers, on the same engine.
+MILLRACE_TEST_DOCKER=true npx vitest run --project unit libs/fleet/test/docker.test.ts ||
+  fail "the docker driver does not conform"

@@ -3,9 +3,11 @@
  */
 
 import { renderPermissionsTable } from "@millrace/broker";
-import { ERRORS, SUBJECT_TABLE } from "@millrace/protocol";
+import { ERRORS, expects as expectsOf, faultEntry, FAULT_KINDS, SUBJECT_TABLE } from "@millrace/protocol";
 import { describeConfig } from "@millrace/runtime";
+import { fields as chaosMonkey } from "@millrace/chaos-monkey";
 import { fields as cpuWorker } from "@millrace/cpu-worker";
+import { fields as forecaster } from "@millrace/forecaster";
 import { fields as gpuWorker } from "@millrace/gpu-worker";
 import { fields as ingress } from "@millrace/ingress";
 import { fields as scheduler } from "@millrace/scheduler";
@@ -52,8 +54,30 @@ inside the deadline; \`later\`: the client may try again, after \`Retry-After\` 
   ).toMatchFileSnapshot(page("errors"));
 });
 
+test("the catalogue of faults is the protocol's", async () => {
+  const rows = FAULT_KINDS.map((kind) => {
+    const { family, roles, help, options } = faultEntry(kind);
+    const named = Object.entries(options).map(
+      ([name, option]) =>
+        `\`${name}\` = ${option.fallback === "" ? '""' : option.fallback}: ${option.help} (${expectsOf(option)})`,
+    );
+    return [`\`${kind}\``, family, roles?.join(", ") ?? "any", help, named.join("<br>")];
+  });
+  await expect(
+    `# Faults\n\nGenerated from \`libs/protocol/src/fault-catalogue.ts\`. Every fault has a time limit, and heals when it
+is over even if what injected it is gone. \`worker\` is both kinds of workers.\n\n${table(["kind", "family", "roles", "what happens", "options"], rows)}\n`,
+  ).toMatchFileSnapshot(page("faults"));
+});
+
 test("the configuration reference is the services'", async () => {
-  const services = { ingress, scheduler, "gpu-worker": gpuWorker, "cpu-worker": cpuWorker };
+  const services = {
+    ingress,
+    scheduler,
+    "gpu-worker": gpuWorker,
+    "cpu-worker": cpuWorker,
+    forecaster,
+    "chaos-monkey": chaosMonkey,
+  };
   const sections = Object.entries(services).map(([name, fields]) => {
     const rows = describeConfig(fields).map(({ variable, default: fallback, expects, help }) => [
       `\`${variable}\``,

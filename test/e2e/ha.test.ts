@@ -74,5 +74,6 @@ describe("with three NATS servers", () => {
     await cluster.modelReady("double", false);
     await cluster.setLoaded("double", true);
     await cluster.modelReady("double");
+    expect(cluster.brokers?.servers.map(({ restarts }) => restarts > 0)).toContain(true);
   });
 });

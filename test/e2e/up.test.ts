@@ -2,49 +2,17 @@
  * `millrace up` as a user runs it: from the first line to Ctrl-C, and when it is killed instead.
  */
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { ROOT } from "../support/workspace.ts";
+import { Up } from "../support/up.ts";
 
-const READY_MS_MAX = 60_000;
 const GONE_MS_MAX = 15_000;
 
 let directory: string;
 let up: Up | undefined;
-
-/** One run of the command, and what it wrote. */
-class Up {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  output = "";
-
-  constructor() {
-    const args = ["services/ctl/bootstrap.mjs", "up", "--directory", directory];
-    this.child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => (this.output += text));
-    }
-    this.ended = once(this.child, "close").then(([code]) => code as number | null);
-  }
-
-  /** Waits for something that it writes. */
-  async wrote(pattern: RegExp): Promise<RegExpExecArray> {
-    const lastAtMs = performance.now() + READY_MS_MAX;
-    for (;;) {
-      const found = pattern.exec(this.output);
-      if (found !== null) return found;
-      if (this.child.exitCode !== null || performance.now() > lastAtMs) {
-        throw new Error(`${pattern.source} never came:\n${this.output}`);
-      }
-      await sleep(50);
-    }
-  }
-}
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "millrace-up-"));
@@ -89,7 +57,7 @@ async function untilGone(pids: readonly number[]): Promise<void> {
 }
 
 test("it serves real predictions, refuses a second one, and drains when told to", async () => {
-  up = new Up();
+  up = new Up(directory);
   const [, url = ""] = await up.wrote(/^URL\s+(\S+)$/m);
   const [, request = ""] = await up.wrote(/^ {2}-d '(.+)'$/m);
   await up.wrote(/^WORKER .*\n.*digits@1/m);
@@ -105,7 +73,7 @@ test("it serves real predictions, refuses a second one, and drains when told to"
   expect(await answer.json()).toMatchObject({ model_name: "sms-spam", model_version: "1" });
   expect((await ask({})).status).toBe(401);
 
-  const second = new Up();
+  const second = new Up(directory);
   expect(await second.ended).toBe(1);
   expect(second.output).toContain(`a cluster is running here already, at ${url}`);
 
@@ -118,7 +86,7 @@ test("it serves real predictions, refuses a second one, and drains when told to"
 });
 
 test("it starts again on what is there, and when killed leaves nothing running", async () => {
-  up = new Up();
+  up = new Up(directory);
   await up.wrote(/^curl /m);
   expect(up.output).toContain("digits@1 is in the registry");
   const pids = await startedPids();

@@ -3,11 +3,8 @@
  * on loopback and free ports, with its files in a folder that goes when it is disposed.
  */
 
-import { createHash, randomBytes } from "node:crypto";
 import { appendFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,10 +18,17 @@ import {
 } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
+import { createHistory } from "@millrace/history";
+import type { Stage } from "@millrace/faults";
 import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
 import type { ModelSpec, PushOptions } from "@millrace/protocol";
-import { type Log, present, type Result } from "@millrace/std";
+import { present } from "@millrace/std";
 import { activate, addVersion, digestOf, openStore, setLoaded, type Store } from "@millrace/store";
+import { openStage, startChaos, updateBrokers } from "./chaos.ts";
+import { createKey } from "./keys.ts";
+import { silent } from "./log.ts";
+import { freePorts } from "./ports.ts";
+import { mustSucceed } from "./result.ts";
 import { ROOT } from "./workspace.ts";
 
 export const ROLES = ["scheduler", "ingress", "gpu-worker", "cpu-worker"] as const;
@@ -45,6 +49,8 @@ export interface ClusterOptions {
   readonly logLevel?: string;
   /** Three NATS servers, and streams on all of them. */
   readonly ha?: boolean;
+  /** A fault proxy between the members and NATS, and a chaos-monkey that takes orders. */
+  readonly chaos?: boolean;
 }
 
 /** No GPU is looked for, and a run takes one core: what tests of behaviour want anywhere. */
@@ -53,8 +59,8 @@ export const EMULATED = {
   "cpu-worker": { MILLRACE_THREADS: "1" },
 } as const;
 
-/** As `services/ctl` starts them: tensors live outside the heap, and count for the collector. */
-const NODE_FLAGS = ["--external-memory-accounted-in-global-limit"];
+/** As `services/ctl` starts them. */
+const NODE_FLAGS = ["--external-memory-accounted-in-global-limit", "--heap-growing-percent=400"];
 const COUNTS = { scheduler: 2, ingress: 1, "gpu-worker": 1, "cpu-worker": 1 };
 const READY_MS_MAX = 60_000;
 const POLL_MS = 25;
@@ -62,9 +68,7 @@ const LINES_MAX = 200;
 const STOP_GRACE_MS = 10_000;
 /** Tests end processes often: that must not make their restarts later and later. */
 const BACKOFF = { ...DEFAULT_BACKOFF, delayMsMax: 200 };
-/**
- * A folder for everything that the processes write, and how much that is: to look into a failure.
- */
+/** A folder for all that the processes write, and how much that is: to look into a failure. */
 const { MILLRACE_TEST_LOGS: LOGS, MILLRACE_LOG_LEVEL: LEVEL = "warn" } = process.env;
 const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
 
@@ -79,8 +83,10 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rm(directory, { recursive: true, force: true }));
   const natsDirectory = join(directory, "nats");
+  let brokerChanged = (): void => undefined;
+  const onEvent = (): void => brokerChanged();
   const broker = stack.use(
-    await (options.ha === true ? startBrokers : startBroker)({ directory: natsDirectory }),
+    await (options.ha === true ? startBrokers : startBroker)({ directory: natsDirectory, onEvent }),
   );
   const bus = stack.use(
     await connectBus({
@@ -93,7 +99,13 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   );
   const replicas = options.ha === true ? 3 : 1;
   const store = await openStore(bus.connection, { create: true, replicas });
-  const cluster = stack.use(await Cluster.start({ ...options, directory, broker, bus, store }));
+  await createHistory(bus.connection, { replicas });
+  const onBroker = (told: () => void): void => {
+    brokerChanged = told;
+    told();
+  };
+  const launch: Launch = { ...options, directory, broker, bus, store, onBroker };
+  const cluster = stack.use(await Cluster.start(launch));
   for (const model of options.models ?? []) await cluster.push(model);
   await cluster.ready();
   for (const { options: pushed } of options.models ?? []) await cluster.modelReady(pushed.name);
@@ -106,6 +118,8 @@ interface Launch extends ClusterOptions {
   readonly broker: Broker | Brokers;
   readonly bus: Bus;
   readonly store: Store;
+  /** Takes who is told when a broker starts or ends; told at once as well. */
+  readonly onBroker: (told: () => void) => void;
 }
 
 export class Cluster implements AsyncDisposable {
@@ -120,6 +134,8 @@ export class Cluster implements AsyncDisposable {
   readonly host = "127.0.0.1";
   /** Of the ingresses, in the order of their ids. */
   readonly ports: readonly number[];
+  /** Where faults were wanted. */
+  readonly stage: Stage | undefined;
   readonly #members: ReadonlyMap<string, Member>;
   readonly #natsUrl: string;
   readonly #connections: Bus[] = [];
@@ -130,6 +146,7 @@ export class Cluster implements AsyncDisposable {
     key: string,
     ports: readonly number[],
     members: ReadonlyMap<string, Member>,
+    stage: Stage | undefined,
   ) {
     const { broker } = launch;
     this.brokers = "servers" in broker ? broker : undefined;
@@ -139,6 +156,7 @@ export class Cluster implements AsyncDisposable {
     this.store = launch.store;
     this.key = key;
     this.ports = ports;
+    this.stage = stage;
     this.#members = members;
   }
 
@@ -148,25 +166,31 @@ export class Cluster implements AsyncDisposable {
     const keysFile = join(launch.directory, "keys.jsonl");
     const key = await createKey(keysFile);
     const members = new Map<string, Member>();
-    for (const role of ROLES) {
-      for (let at = 0; at < counts[role]; at++) {
-        const id = `${role}-${at + 1}`;
-        const env = {
-          MILLRACE_ID: id,
-          MILLRACE_NATS_URL: launch.broker.url,
-          MILLRACE_NATS_SEED_FILE: launch.broker.seedFile(role),
-          MILLRACE_LOG_LEVEL: launch.logLevel ?? LEVEL,
-          MILLRACE_METRICS_PORT: "0",
-          MILLRACE_HTTP_PORT: String(ports[at] ?? 0),
-          MILLRACE_API_KEYS_FILE: keysFile,
-          MILLRACE_CACHE_DIR: join(launch.directory, "cache"),
-          MILLRACE_DEVICE_MEMORY: "1GiB",
-          ...launch.env?.[role],
-        };
-        members.set(id, startMember(id, role, env));
-      }
+    const planned = ROLES.flatMap((role) =>
+      Array.from({ length: counts[role] }, (_, at) => ({ role, at, id: `${role}-${at + 1}` })),
+    );
+    const { broker, directory } = launch;
+    const stage =
+      launch.chaos === true ? await openStage({ broker, directory, members: planned }) : undefined;
+    for (const { role, at, id } of planned) {
+      const env = {
+        MILLRACE_ID: id,
+        MILLRACE_NATS_URL: launch.broker.url,
+        MILLRACE_NATS_SEED_FILE: launch.broker.seedFile(role),
+        MILLRACE_LOG_LEVEL: launch.logLevel ?? LEVEL,
+        MILLRACE_METRICS_PORT: "0",
+        MILLRACE_HTTP_PORT: String(ports[at] ?? 0),
+        MILLRACE_API_KEYS_FILE: keysFile,
+        MILLRACE_CACHE_DIR: join(launch.directory, "cache"),
+        MILLRACE_DEVICE_MEMORY: "1GiB",
+        ...stage?.memberEnv(id),
+        ...launch.env?.[role],
+      };
+      const onPid = (pid: number | undefined): void => stage?.update(id, pid);
+      members.set(id, startMember(id, serviceEntry(role), env, onPid));
     }
-    return new Cluster(launch, key, ports, members);
+    if (stage !== undefined) enableChaos(launch, stage, members);
+    return new Cluster(launch, key, ports, members, stage);
   }
 
   get port(): number {
@@ -335,14 +359,37 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-function startMember(id: string, role: Role, env: Readonly<Record<string, string>>): Member {
+const serviceEntry = (role: string): string => join(ROOT, "services", role, "src", "main.ts");
+
+/** On top of the members, which know their way through the proxy already. */
+function enableChaos(launch: Launch, stage: Stage, members: Map<string, Member>): void {
+  const { broker, bus, logLevel = LEVEL } = launch;
+  launch.onBroker(() => updateBrokers(stage, broker));
+  startChaos({
+    broker,
+    bus,
+    stage,
+    logLevel,
+    start: (id, entry, env) => void members.set(id, startMember(id, entry, env)),
+    childOf: (id) => members.get(id)?.child,
+    entryOf: serviceEntry,
+  });
+}
+
+function startMember(
+  id: string,
+  entry: string,
+  env: Readonly<Record<string, string>>,
+  onPid: (pid: number | undefined) => void = () => undefined,
+): Member {
   const lines: string[] = [];
   const child = supervise({
     name: id,
     command: process.execPath,
-    args: [...NODE_FLAGS, join(ROOT, "services", role, "src", "main.ts")],
+    args: [...NODE_FLAGS, entry],
     env: { ...process.env, ...env },
     backoff: BACKOFF,
+    onEvent: (event) => onPid(event.type === "started" ? event.pid : undefined),
     onLine: (line) => {
       lines.push(line);
       if (lines.length > LINES_MAX) lines.shift();
@@ -350,39 +397,4 @@ function startMember(id: string, role: Role, env: Readonly<Record<string, string
     },
   });
   return { child, lines };
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  const ports: number[] = [];
-  for (const server of servers) {
-    if (!server.listening) await once(server, "listening");
-    ports.push((server.address() as AddressInfo).port);
-  }
-  for (const server of servers) server.close();
-  return ports;
-}
-
-/** One key, in the form in which `millrace key` writes them. */
-async function createKey(path: string): Promise<string> {
-  const id = randomBytes(4).toString("hex");
-  const key = `mr_${id}_${randomBytes(32).toString("base64url")}`;
-  const hash = createHash("sha256").update(key).digest("hex");
-  const entry = { id, hash, name: "test", createdAt: new Date().toISOString() };
-  await writeFile(path, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
-  return key;
-}
-
-const silent: Log = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (_fields, message) => console.error(message),
-};
-
-/** @throws Error with the fault of a result that should have been good. */
-function mustSucceed<T>(result: Result<T, { readonly code: string; readonly message: string }>): T {
-  if (!result.ok) throw new Error(`${result.error.code}: ${result.error.message}`);
-  return result.value;
 }

@@ -1,0 +1,206 @@
+/**
+ * From zero: a fleet of nobody starts a worker for the first request and ends it when nobody asks
+ * any more, and a model that nobody asks for leaves its device until somebody does.
+ */
+
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dayPrices, renderPrices, serveFleet, UP_AGENT } from "@millrace/ctl";
+import {
+  DEFAULT_BACKOFF,
+  InstanceFleet,
+  memberVariables,
+  ProcessHost,
+  supervise,
+} from "@millrace/fleet";
+import { afterEach, describe, expect, test } from "vitest";
+import { ids2, lookup } from "../support/built-models.ts";
+import { type Cluster, EMULATED, startCluster } from "../support/cluster.ts";
+import { ask } from "../support/inference.ts";
+import { Members } from "../support/members.ts";
+import { freePorts } from "../support/ports.ts";
+import { mustSucceed } from "../support/result.ts";
+import { ROOT } from "../support/workspace.ts";
+
+const TIMEOUT_MS = 30_000;
+const TEST_MS = 90_000;
+const STOP_MS = 10_000;
+/** The forecaster's clock: its window of a minute is three seconds long. */
+const SCALE = 20;
+const HOLD_S = 2 * SCALE;
+const METRIC = "millrace_ingress_zero_to_answer_seconds";
+
+const MODEL = lookup("table", { size: 8, factor: 3 });
+const REF = "table@1";
+const NODE = process.execPath;
+
+interface Stand {
+  readonly cluster: Cluster;
+  /** Of the ingress. */
+  readonly metricsPort: number;
+}
+
+let opened: AsyncDisposableStack | undefined;
+
+afterEach(async () => {
+  await opened?.disposeAsync();
+  opened = undefined;
+});
+
+/** A cluster that knows the model, whether or not anybody holds it. */
+async function open(workers: number, scheduler: Readonly<Record<string, string>>): Promise<Stand> {
+  const [metricsPort = 0] = await freePorts(1);
+  opened = new AsyncDisposableStack();
+  const cluster = opened.use(
+    await startCluster({
+      counts: { scheduler: 1, "gpu-worker": workers, "cpu-worker": 0 },
+      env: {
+        ...EMULATED,
+        scheduler,
+        ingress: { MILLRACE_METRICS_PORT: String(metricsPort) },
+      },
+    }),
+  );
+  await cluster.push(MODEL);
+  await cluster.until("the registry's word of it", async () => {
+    return (await cluster.fetch("/v2/models/table")).ok;
+  });
+  return { cluster, metricsPort };
+}
+
+/** Asks once; how long the answer took. */
+async function askOnce(cluster: Cluster): Promise<number> {
+  const beganMs = performance.now();
+  const parameters = { timeout: TIMEOUT_MS * 1000 };
+  const answer = await ask(cluster, "table", [ids2([2, 5])], { parameters });
+  const tookMs = performance.now() - beganMs;
+  expect(answer).toMatchObject({ status: 200, outputs: [{ data: [6, 15] }] });
+  return tookMs;
+}
+
+/** Times from zero to an answer that the ingress counted, and their sum. */
+async function fromZero(metricsPort: number): Promise<{ count: number; seconds: number }> {
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const read = (what: string): number => {
+    const line = text.split("\n").find((each) => each.startsWith(`${METRIC}_${what}{`));
+    return Number(line?.split(" ").at(-1) ?? 0);
+  };
+  return { count: read("count"), seconds: read("sum") };
+}
+
+/** Processes of this machine, as an agent starts and ends them. */
+function openFleet({ broker, bus }: Cluster, cacheDirectory: string): InstanceFleet {
+  const pools = dayPrices(1).offers.map(({ kind, zone, lifecycle }) => ({ kind, zone, lifecycle }));
+  const launch = (id: string, pool: (typeof pools)[number]) => ({
+    command: NODE,
+    args: [join(ROOT, "services", "gpu-worker", "src", "main.ts")],
+    backoff: DEFAULT_BACKOFF,
+    env: {
+      ...process.env,
+      ...EMULATED["gpu-worker"],
+      ...memberVariables(id, pool),
+      MILLRACE_NATS_URL: broker.url,
+      MILLRACE_NATS_SEED_FILE: broker.seedFile("gpu-worker"),
+      MILLRACE_DEVICE_MEMORY: "1GiB",
+      MILLRACE_METRICS_PORT: "0",
+      MILLRACE_LOG_LEVEL: "warn",
+      MILLRACE_CACHE_DIR: cacheDirectory,
+    },
+  });
+  const nowUs = (): number => Math.floor(performance.now() * 1000);
+  const fleet = new InstanceFleet({ host: new ProcessHost({ launch }), pools, nowUs });
+  serveFleet(bus, fleet);
+  return fleet;
+}
+
+/** A forecaster that may let the fleet end; resolves when it has decided for the first time. */
+async function startForecaster({ broker }: Cluster, priceBook: string): Promise<void> {
+  const { promise: decided, resolve } = Promise.withResolvers<void>();
+  const beganMs = Date.now();
+  const forecaster = supervise({
+    name: "forecaster-1",
+    command: NODE,
+    args: [join(ROOT, "services", "forecaster", "src", "main.ts")],
+    backoff: DEFAULT_BACKOFF,
+    env: {
+      ...process.env,
+      MILLRACE_ID: "forecaster-1",
+      MILLRACE_NATS_URL: broker.url,
+      MILLRACE_NATS_SEED_FILE: broker.seedFile("forecaster"),
+      MILLRACE_METRICS_PORT: "0",
+      MILLRACE_LOG_LEVEL: "info",
+      MILLRACE_FLEET: "agent",
+      MILLRACE_FLEET_AGENT: UP_AGENT,
+      MILLRACE_PRICE_BOOK: priceBook,
+      MILLRACE_WORKERS_MIN: "0",
+      MILLRACE_WORKERS_MAX: "1",
+      MILLRACE_ELASTIC_INTERVAL_MS: "200",
+      MILLRACE_ELASTIC_HOLD_S: String(HOLD_S),
+      MILLRACE_CLOCK: `${beganMs},${beganMs},${SCALE}`,
+    },
+    onLine: (line) => {
+      if (line.includes("workers wanted")) resolve();
+    },
+  });
+  opened?.defer(() => forecaster.stop(STOP_MS));
+  await decided;
+}
+
+async function openElastic(): Promise<Stand & { readonly fleet: InstanceFleet }> {
+  const stand = await open(0, { MILLRACE_WAIT_FOR_WORKERS: "true" });
+  const directory = await mkdtemp(join(tmpdir(), "millrace-zero-"));
+  opened?.defer(() => rm(directory, { recursive: true, force: true }));
+  const priceBook = join(directory, "prices.json");
+  await writeFile(priceBook, renderPrices(dayPrices(SCALE)));
+  const fleet = openFleet(stand.cluster, join(directory, "cache"));
+  opened?.use(fleet);
+  await startForecaster(stand.cluster, priceBook);
+  return { ...stand, fleet };
+}
+
+describe("a fleet of nobody", () => {
+  test(
+    "starts a worker for the first request, which waits for it, and ends it when idle",
+    { timeout: TEST_MS },
+    async () => {
+      const { cluster, fleet, metricsPort } = await openElastic();
+      const there = async (): Promise<number> => mustSucceed(await fleet.list()).members.length;
+      expect(await there()).toBe(0);
+      const firstMs = await askOnce(cluster);
+      expect(await there()).toBe(1);
+      // Nobody waits for what is there.
+      expect(await askOnce(cluster)).toBeLessThan(firstMs / 2);
+      const first = await fromZero(metricsPort);
+      expect(first.count).toBe(1);
+      expect(first.seconds).toBeGreaterThan(firstMs / 2000);
+      await cluster.until("the fleet to end", async () => (await there()) === 0);
+      // By now it is known what one worker does of the model.
+      const secondMs = await askOnce(cluster);
+      const { count } = await fromZero(metricsPort);
+      expect(count).toBe(2);
+      console.log(`from zero to the first answer: ${seconds(firstMs)}, then ${seconds(secondMs)}`);
+    },
+  );
+});
+
+describe("a parked model", () => {
+  test(
+    "leaves its device when nobody asks, and answers the next request",
+    { timeout: TEST_MS },
+    async () => {
+      const { cluster, metricsPort } = await open(1, { MILLRACE_PARK_AFTER_S: "2" });
+      const members = new Members(cluster.bus);
+      const isHeld = (): boolean => members.holds("gpu-worker-1", REF);
+      await cluster.until("the model that was pushed", isHeld);
+      for (const times of [1, 2]) {
+        await cluster.until("the model to be parked", () => !isHeld());
+        const tookMs = await askOnce(cluster);
+        expect(await fromZero(metricsPort)).toMatchObject({ count: times });
+        console.log(`from a parked model to its answer: ${seconds(tookMs)}`);
+      }
+    },
+  );
+});
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
