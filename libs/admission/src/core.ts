@@ -13,13 +13,7 @@
  * - No scheduler, or no connection: a request waits for one until its deadline.
  */
 
-import {
-  type ErrorCode,
-  ERRORS,
-  type Fault,
-  fault,
-  type SchedulerHeartbeat,
-} from "@millrace/protocol";
+import { ERRORS, type Fault, fault, type SchedulerHeartbeat } from "@millrace/protocol";
 import { type Random, unreachable } from "@millrace/std";
 import { Bucket } from "./bucket.ts";
 import { Clients } from "./clients.ts";
@@ -30,6 +24,7 @@ import { freshLoad, learn, Models } from "./models.ts";
 import { INGRESS_DEFAULTS, type IngressOptions } from "./options.ts";
 import { predictMiss } from "./prediction.ts";
 import { noteLost, quarantineFault } from "./quarantine.ts";
+import { retryDelayUs } from "./retry-delay.ts";
 import { Schedulers } from "./schedulers.ts";
 import { type Lane, type Open, Table } from "./table.ts";
 import { FromZero } from "./zero.ts";
@@ -310,7 +305,14 @@ export class IngressCore {
     if (isQuarantined) return this.#refuse(open, quarantineFault(open), effects);
     // That there is no place for a hedge says nothing of the request, whose other attempt is gone.
     const retryable = retry === "elsewhere" || (lane.hedge && retry === "later");
-    const atUs = nowUs + (retryable ? this.#retryDelayUs(open, lane, code, from) : 0);
+    const failed = {
+      code,
+      isOwner: lane.scheduler === this.#schedulers.owner(open.model.name),
+      bySchedulerItself: from === lane.scheduler,
+      tries: open.tries,
+      leftUs: open.request.deadlineUs - nowUs,
+    };
+    const atUs = nowUs + (retryable ? retryDelayUs(failed, this.#options, this.#random) : 0);
     if (
       retryable &&
       open.tries < this.#options.attemptsMax &&
@@ -324,19 +326,6 @@ export class IngressCore {
       return;
     }
     this.#refuse(open, reason, effects);
-  }
-
-  /**
-   * At once where waiting helps nobody: the device is gone, or another scheduler owns the model. A
-   * worker that says itself that it is lost may be known as such to its scheduler a little later.
-   * Who lost two in a row waits: the cluster has other troubles.
-   */
-  #retryDelayUs(open: Open, lane: Lane, code: ErrorCode, from: string): number {
-    const { backoffUs, backoffUsMax } = this.#options;
-    if (lane.scheduler !== this.#schedulers.owner(open.model.name)) return 0;
-    const lost = code === "WORKER_LOST" || code === "BATCH_LOST";
-    if (lost && open.tries === 1) return from === lane.scheduler ? 0 : backoffUs;
-    return 1 + this.#random.below(Math.min(backoffUsMax, backoffUs * 2 ** (open.tries - 1)));
   }
 
   #abandon(seq: number, effects: IngressEffect[]): void {

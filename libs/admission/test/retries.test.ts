@@ -56,14 +56,14 @@ describe("retries", () => {
     const drive = ready();
     const seq = drive.request();
     for (let attempt = 1; attempt <= 4; attempt++) {
-      drive.answer(seq, attempt, "OUT_OF_MEMORY");
+      drive.answer(seq, attempt, "EXECUTION_FAILED");
       drive.pass(50_000);
     }
     expect(drive.sentFor(seq)).toHaveLength(4);
     expect(drive.settled[0]?.effect.outcome).toMatchObject({
       ok: false,
       attempts: 4,
-      fault: { code: "OUT_OF_MEMORY", retryAfterUs: 1_000_000 },
+      fault: { code: "EXECUTION_FAILED", retryAfterUs: 1_000_000 },
     });
   });
 
