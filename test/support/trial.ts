@@ -38,9 +38,12 @@ export class Trial {
   async feel({ order, felt }: Felt): Promise<FaultEnd> {
     const { orders } = this;
     const { id } = await orders.inject(order, ANYBODY);
-    await felt();
-    // It may be over just now.
-    if (orders.end(id) === undefined) await orders.heal(id).catch(() => undefined);
+    try {
+      await felt();
+    } finally {
+      // It may be over just now. One that nobody felt must not meet the next one.
+      if (orders.end(id) === undefined) await orders.heal(id).catch(() => undefined);
+    }
     const ended = (): boolean => orders.end(id) !== undefined;
     await this.#cluster.until(`the end of ${id}`, ended, END_MS_MAX);
     for (const member of this.#cluster.ids) if (BEATING.test(member)) await this.awaitWell(member);

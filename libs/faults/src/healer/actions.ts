@@ -5,7 +5,9 @@ import { copyFile, rename, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Bus, connectBus } from "@millrace/bus";
+import { decodeJson } from "@millrace/protocol";
 import { headers as natsHeaders } from "@nats-io/transport-node";
+import * as v from "valibot";
 import { readGround } from "../ground.ts";
 import { type ProcessMark, signalProcess } from "../processes.ts";
 import { ProxyControl } from "../proxy/control.ts";
@@ -48,6 +50,7 @@ export interface BrokerAccess {
   readonly inboxPrefix: string;
 }
 
+const refusalSchema = v.object({ error: v.object({ description: v.string() }) });
 /** A broker may be on its way back. */
 const TRIES = 40;
 const TRY_AGAIN_MS = 250;
@@ -104,6 +107,12 @@ async function restore(path: string, copy: string): Promise<void> {
   await rm(copy, { force: true });
 }
 
+/** @throws Error where the answer is JetStream's refusal, of a full disk for example. */
+export function checkAnswer(subject: string, answer: Uint8Array): void {
+  const refusal = decodeJson(refusalSchema, answer);
+  if (refusal.ok) throw new Error(`${subject}: ${refusal.value.error.description}`);
+}
+
 async function ask(action: Extract<HealAction, { readonly type: "ask" }>): Promise<void> {
   const { access, subject, payload, headers, optional } = action;
   const signal = AbortSignal.timeout(ASK_MS * 2);
@@ -115,10 +124,11 @@ async function ask(action: Extract<HealAction, { readonly type: "ask" }>): Promi
     bus = await connectBus({ servers, name: "healer", seed, inboxPrefix, log, signal });
     const head = natsHeaders();
     for (const [key, value] of Object.entries(headers)) head.set(key, value);
-    await bus.connection.request(subject, Buffer.from(payload, "base64"), {
+    const { data } = await bus.connection.request(subject, Buffer.from(payload, "base64"), {
       timeout: ASK_MS,
       headers: head,
     });
+    checkAnswer(subject, data);
   } catch (error) {
     if (!optional) throw error;
   } finally {

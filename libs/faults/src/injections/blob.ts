@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { BLOB_BUCKET, decodeJson, encodeJson, FaultError } from "@millrace/protocol";
 import { headers as natsHeaders } from "@nats-io/transport-node";
 import * as v from "valibot";
-import type { BrokerAccess, HealAction } from "../healer/actions.ts";
+import { type BrokerAccess, checkAnswer, type HealAction } from "../healer/actions.ts";
 import { type Injection, type InjectionContext, textOf } from "./injection.ts";
 
 const STREAM = `OBJ_${BLOB_BUCKET}`;
@@ -54,12 +54,14 @@ type Ask = (
   headers?: Readonly<Record<string, string>>,
 ) => Promise<Uint8Array>;
 
+/** @throws Error where JetStream refuses: what was not written is not a fault. */
 const asker =
   ({ bus }: InjectionContext): Ask =>
   async (subject, payload, extra = {}) => {
     const headers = natsHeaders();
     for (const [key, value] of Object.entries(extra)) headers.set(key, value);
     const answer = await bus.connection.request(subject, payload, { timeout: ASK_MS, headers });
+    checkAnswer(subject, answer.data);
     return answer.data;
   };
 
