@@ -117,6 +117,17 @@ export interface Objectives {
   readonly availability: number;
   /** From the end of a fault to the last request that it harmed, and to the target's return. */
   readonly recoveredWithinUs: number;
+  /** What must hold while a thundering herd asks for more than there is. */
+  readonly overload: OverloadObjective | undefined;
+}
+
+export interface OverloadObjective {
+  /** Requests a second that the devices can do, whatever is asked. */
+  readonly capacity: number;
+  /** Right answers in time, in per cent of the capacity. */
+  readonly goodputPercent: number;
+  /** Tickets that the ingresses send for each request, at most. */
+  readonly ticketsMax: number;
 }
 
 export interface Drill {

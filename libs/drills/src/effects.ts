@@ -1,6 +1,6 @@
 /** What each fault did: when it was seen, whom it touched, when all was well again. */
 
-import { type LedgerRequest, verdictOf } from "./ledger.ts";
+import { type LedgerRequest, type Span, verdictOf } from "./ledger.ts";
 
 /** A fault that was injected. Times are microseconds since the start of the load. */
 export interface InjectedFault {
@@ -52,6 +52,7 @@ export function faultEffects(
   faults: readonly InjectedFault[],
   requests: readonly LedgerRequest[],
   slowUs: number,
+  shedding: readonly Span[] = [],
 ): readonly FaultEffect[] {
   const hurt = requests.filter((request) => {
     if (isHarmed(request)) return true;
@@ -71,7 +72,7 @@ export function faultEffects(
     return {
       ...fault,
       touched: touched.length,
-      failed: touched.filter((request) => verdictOf(request) === "failed").length,
+      failed: touched.filter((request) => verdictOf(request, shedding) === "failed").length,
       recoveredAfterUs:
         returnedUs === undefined
           ? undefined

@@ -13,6 +13,7 @@ export {
   type Metric,
   METRICS,
   type Objectives,
+  type OverloadObjective,
   type Probe,
   type Share,
   type TimeWindow,
@@ -25,6 +26,7 @@ export {
   type DrillResult,
   type Journal,
   type JournalStatus,
+  type MemberMemory,
   type MillraceJournal,
   type ProbeRun,
   resultOf,
@@ -37,10 +39,12 @@ export {
   type LedgerItem,
   type LedgerJob,
   type LedgerRequest,
+  type Span,
   type Verdict,
   verdictOf,
 } from "./ledger.ts";
 export type { RestLevel } from "./observe.ts";
+export { type Attempts, type OverloadFigures, sheddingSpans } from "./overload.ts";
 export {
   type DrillPlan,
   planDrill,

@@ -5,6 +5,7 @@
 
 import type { Drill } from "./drill.ts";
 import type { Judgement } from "./judge.ts";
+import type { OverloadFigures } from "./overload.ts";
 import type { DrillSeries } from "./series.ts";
 
 /** As in Chaos Toolkit: `failed` is a drill that could not be carried out. */
@@ -53,6 +54,17 @@ export interface Journal {
   readonly millrace: MillraceJournal;
 }
 
+/** Resident memory of a member while the load ran: of the process that was there at its end. */
+export interface MemberMemory {
+  readonly id: string;
+  /** Since the start of the load: 0, or when this process was first seen after a restart. */
+  readonly fromUs: number;
+  readonly toUs: number;
+  readonly firstBytes: number;
+  readonly lastBytes: number;
+  readonly mostBytes: number;
+}
+
 export interface MillraceJournal {
   readonly version: 1;
   readonly drill: Drill;
@@ -68,6 +80,8 @@ export interface MillraceJournal {
   readonly members: readonly { readonly id: string; readonly role: string }[];
   /** How far behind its own schedule the load was sent: 99 in 100 were sooner. */
   readonly sendLagUs: number;
+  /** Of members on the monkey's machine. */
+  readonly memory: readonly MemberMemory[];
   readonly judgement: Judgement;
   readonly series: DrillSeries;
 }
@@ -93,9 +107,20 @@ export interface DrillResult {
     readonly failed: number;
   }[];
   readonly invariants: Readonly<Record<string, "held" | "broken">>;
+  /** MiB, at the start and at the end of what was seen of a member's last process; seconds. */
+  readonly memory: readonly {
+    readonly id: string;
+    readonly first: number;
+    readonly last: number;
+    readonly most: number;
+    readonly seconds: number;
+  }[];
+  /** Null but in a drill that asks for more than there is. */
+  readonly overload: OverloadFigures | null;
+  readonly ticketsPerRequest: number | null;
 }
 
-export function resultOf({ millrace: { judgement } }: Journal): DrillResult {
+export function resultOf({ millrace: { judgement, memory } }: Journal): DrillResult {
   const { requests, failed, availability, jobs, lost, duplicated, stuck, faults, rows } = judgement;
   return {
     requests,
@@ -115,8 +140,19 @@ export function resultOf({ millrace: { judgement } }: Journal): DrillResult {
       failed: fault.failed,
     })),
     invariants: Object.fromEntries(rows.map(({ id, held }) => [id, held ? "held" : "broken"])),
+    memory: memory.map(({ id, fromUs, toUs, firstBytes, lastBytes, mostBytes }) => ({
+      id,
+      first: mebibytes(firstBytes),
+      last: mebibytes(lastBytes),
+      most: mebibytes(mostBytes),
+      seconds: Math.round((toUs - fromUs) / 1e6),
+    })),
+    overload: judgement.overload ?? null,
+    ticketsPerRequest: judgement.ticketsPerRequest ?? null,
   };
 }
 
 const seconds = (us: number | undefined, fromUs: number): number | null =>
   us === undefined ? null : Math.round((us - fromUs) / 1000) / 1000;
+
+const mebibytes = (bytes: number): number => Math.round((bytes / 2 ** 20) * 10) / 10;

@@ -13,7 +13,20 @@ import {
 import { type Availability, availabilityOf } from "./availability.ts";
 import type { Drill } from "./drill.ts";
 import { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
-import { LATE_SLACK_US, type LedgerJob, type LedgerRequest, verdictOf } from "./ledger.ts";
+import {
+  type Attempts,
+  overloadFigures,
+  type OverloadFigures,
+  sheddingSpans,
+  ticketsPerRequest,
+} from "./overload.ts";
+import {
+  LATE_SLACK_US,
+  type LedgerJob,
+  type LedgerRequest,
+  type Span,
+  verdictOf,
+} from "./ledger.ts";
 import { factsOf, type RestLevel } from "./observe.ts";
 import { showSpan } from "./reading.ts";
 
@@ -22,6 +35,8 @@ export interface Evidence {
   readonly jobs: readonly LedgerJob[];
   readonly faults: readonly InjectedFault[];
   readonly rest: readonly RestLevel[];
+  /** Absent where the ingresses did not say. */
+  readonly attempts?: Attempts;
   /** Planned and not injected, with the reason. */
   readonly refused: readonly string[];
   /** Probes of the hypothesis that were out of tolerance, and a guard that ended the drill. */
@@ -42,10 +57,16 @@ export interface Row {
 }
 
 export interface Judgement {
-  /** Those that count for availability: no poison, nothing that a limit refused. */
+  /** Those that count for availability: no poison, nothing that a limit refused, nothing shed. */
   readonly requests: number;
   readonly failed: number;
   readonly limited: number;
+  /** Refused for want of capacity while the drill asked for more than there is. */
+  readonly shed: number;
+  /** Tickets that the ingresses sent for each request; undefined where they did not say. */
+  readonly ticketsPerRequest: number | undefined;
+  /** Of a drill with such an objective. */
+  readonly overload: OverloadFigures | undefined;
   readonly poison: number;
   readonly availability: Availability;
   /** Failures by what the client saw. */
@@ -80,8 +101,11 @@ const INVARIANTS: Readonly<
 
 export function judge(drill: Drill, evidence: Evidence): Judgement {
   const { requests, jobs, endedUs } = evidence;
-  const verdicts = requests.map((request) => [request, verdictOf(request)] as const);
-  const counted = verdicts.filter(([request, verdict]) => !request.poison && verdict !== "limited");
+  const shedding = sheddingSpans(drill, evidence.faults);
+  const verdicts = requests.map((request) => [request, verdictOf(request, shedding)] as const);
+  const counted = verdicts.filter(
+    ([request, verdict]) => !request.poison && verdict !== "limited" && verdict !== "shed",
+  );
   const failures: Record<string, number> = {};
   for (const [request, verdict] of counted) {
     if (verdict !== "failed") continue;
@@ -91,16 +115,24 @@ export function judge(drill: Drill, evidence: Evidence): Judgement {
   const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
   const availability = availabilityOf(counted.length, failed);
   const slowUs = slowUsOf(requests, evidence.calmUntilUs);
-  const faults = faultEffects(evidence.faults, requests, slowUs);
+  const faults = faultEffects(evidence.faults, requests, slowUs, shedding);
   const accepted = jobs.filter(({ acceptedUs }) => acceptedUs !== undefined);
+  const { overload: wanted } = drill.objectives;
+  const overload =
+    wanted === undefined ? undefined : overloadFigures(wanted, requests, evidence.faults);
+  const tickets = ticketsPerRequest(evidence.attempts);
   const rows = [
-    ...invariantRows(drill, evidence),
+    ...invariantRows(drill, evidence, shedding),
     ...objectiveRows(drill, evidence, { availability, failed, counted: counted.length, faults }),
+    ...overloadRows(drill, overload, tickets),
   ];
   return {
     requests: counted.length,
     failed,
     limited: verdicts.filter(([, verdict]) => verdict === "limited").length,
+    shed: verdicts.filter(([, verdict]) => verdict === "shed").length,
+    ticketsPerRequest: tickets,
+    overload,
     poison: requests.filter(({ poison }) => poison).length,
     availability,
     failures,
@@ -131,9 +163,13 @@ export function describeFailure(request: LedgerRequest): string {
   return matched === "" ? "wrong values" : "another request's answer";
 }
 
-function invariantRows(drill: Drill, evidence: Evidence): readonly Row[] {
+function invariantRows(
+  drill: Drill,
+  evidence: Evidence,
+  shedding: readonly Span[],
+): readonly Row[] {
   const recoveredWithinUs = drill.objectives.recoveredWithinUs;
-  const facts = factsOf({ ...evidence, recoveredWithinUs });
+  const facts = factsOf({ ...evidence, shedding, recoveredWithinUs });
   return drill.invariants.flatMap((id) => {
     const entry = INVARIANTS[id];
     if (entry === undefined) return [];
@@ -219,5 +255,45 @@ function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): read
             wrong.map(({ id, status, code }) => `${id} got ${status} ${code}`),
           ),
         ]),
+  ];
+}
+
+/** What must hold while more is asked than there is. */
+function overloadRows(
+  { objectives: { overload: wanted } }: Drill,
+  figures: OverloadFigures | undefined,
+  tickets: number | undefined,
+): readonly Row[] {
+  if (wanted === undefined) return [];
+  const row = (id: string, meaning: string, held: boolean, evidence: string): Row => ({
+    id,
+    meaning,
+    held,
+    evidence,
+    violations: held ? [] : [evidence],
+  });
+  const { capacity, goodputPercent, ticketsMax } = wanted;
+  const said = tickets === undefined ? "the ingresses did not say" : tickets.toFixed(3);
+  const budget = `at most ${ticketsMax} tickets for a request, retries and hedges included`;
+  if (figures === undefined) {
+    const why = "nothing was asked in the time of a thundering herd";
+    return [row("goodput", "more is asked than there is", false, why)];
+  }
+  const { goodputPercent: percent, goodputPerSecond, askedPerSecond } = figures;
+  const came = `${goodputPerSecond.toFixed(1)}/s, ${percent.toFixed(1)} %`;
+  return [
+    row(
+      "goodput",
+      `at least ${goodputPercent} % of ${capacity} requests/s are answered rightly and in time`,
+      percent >= goodputPercent,
+      `${came}; ${Math.round(askedPerSecond)}/s were asked`,
+    ),
+    row(
+      "p99-admitted",
+      "99 in 100 of what was not refused are served inside their deadlines",
+      figures.p99OfDeadline <= 1,
+      `${figures.missed} of ${figures.admitted} missed it, p99 ${figures.p99Ms.toFixed(0)} ms`,
+    ),
+    row("tickets", budget, tickets !== undefined && tickets <= ticketsMax, said),
   ];
 }

@@ -69,7 +69,16 @@ export interface LedgerJob {
 }
 
 /** How a request counts. */
-export type Verdict = "right" | "limited" | "poison-refused" | "failed";
+export type Verdict = "right" | "limited" | "shed" | "poison-refused" | "failed";
+
+/** Microseconds since the start of the load. */
+export interface Span {
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Refusals that say that there is too much to do, and not that something broke. */
+const SHEDDING: readonly string[] = ["OVERLOADED", "QUEUE_FULL", "DEADLINE_UNREACHABLE"];
 
 /** A timer's turn and the way back, on a busy machine. */
 export const LATE_SLACK_US = 250_000;
@@ -77,11 +86,16 @@ export const LATE_SLACK_US = 250_000;
 /**
  * 4xx for a poison input is right, 429 is a limit and no failure; all else that is no right answer
  * in time is a failure: 503, a missed deadline, a wrong answer, a good input that was refused.
+ * @param shedding times in which more is asked on purpose than there is: a refusal is right then.
  */
-export function verdictOf(request: LedgerRequest): Verdict {
-  const { ending, status, poison } = request;
+export function verdictOf(request: LedgerRequest, shedding: readonly Span[] = []): Verdict {
+  const { ending, status, poison, intendedUs } = request;
   if (status === 429) return "limited";
   if (poison) return status >= 400 && status < 500 ? "poison-refused" : "failed";
+  if (ending === "refused" && SHEDDING.includes(request.code)) {
+    const isDue = shedding.some(({ fromUs, toUs }) => intendedUs >= fromUs && intendedUs < toUs);
+    if (isDue) return "shed";
+  }
   if (ending !== "answered" || request.matched !== request.question) return "failed";
   const late = request.endedUs - request.intendedUs > request.budgetUs + LATE_SLACK_US;
   return late ? "failed" : "right";

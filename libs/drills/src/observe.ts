@@ -3,7 +3,7 @@
 import type { Fact } from "@millrace/invariants";
 import { type ErrorCode, ERRORS } from "@millrace/protocol";
 import type { InjectedFault } from "./effects.ts";
-import type { LedgerJob, LedgerRequest } from "./ledger.ts";
+import { type LedgerJob, type LedgerRequest, type Span, verdictOf } from "./ledger.ts";
 
 /** What was still held by a member after everything had ended. */
 export interface RestLevel {
@@ -17,6 +17,7 @@ export interface Observed {
   readonly jobs: readonly LedgerJob[];
   readonly faults: readonly InjectedFault[];
   readonly rest: readonly RestLevel[];
+  readonly shedding: readonly Span[];
   /** A fault excuses a failure until so long after its end, at most. */
   readonly recoveredWithinUs: number;
   readonly endedUs: number;
@@ -46,7 +47,8 @@ function requestFacts(request: LedgerRequest, observed: Observed): readonly Time
   const { id, ending, intendedUs, endedUs, budgetUs, poison } = request;
   // No ingress took the connection: nothing was admitted, nothing is owed but availability.
   if (ending === "unreached") return [];
-  const owed = !poison && request.status !== 429 && !excused(request, observed);
+  const isShed = verdictOf(request, observed.shedding) === "shed";
+  const owed = !poison && request.status !== 429 && !isShed && !excused(request, observed);
   const deadlineUs = intendedUs + budgetUs;
   const admitted: TimedFact = {
     atUs: intendedUs,

@@ -9,7 +9,16 @@ import {
   PRIORITIES,
 } from "@millrace/protocol";
 import { isName } from "@millrace/std";
-import type { ClusterWish, Drill, Guard, JobLoad, Load, Objectives, Share } from "./drill.ts";
+import type {
+  ClusterWish,
+  Drill,
+  Guard,
+  JobLoad,
+  Load,
+  Objectives,
+  OverloadObjective,
+  Share,
+} from "./drill.ts";
 import { METRICS, UNBOUNDED } from "./drill.ts";
 import { readWindow } from "./time-window.ts";
 import type { Reader } from "./reading.ts";
@@ -140,11 +149,23 @@ function readBlast(reader: Reader): Blast {
 }
 
 function readObjectives(reader: Reader): Objectives {
-  if (reader.absent) return { availability: 99.99, recoveredWithinUs: 10 * SECOND_US };
-  const fields = reader.fields("availability", "recovered-within");
+  if (reader.absent) {
+    return { availability: 99.99, recoveredWithinUs: 10 * SECOND_US, overload: undefined };
+  }
+  const fields = reader.fields("availability", "recovered-within", "overload");
   return {
     availability: fields.availability.number(0, 100, 99.99),
     recoveredWithinUs: fields["recovered-within"].span(0, 600 * SECOND_US, 10 * SECOND_US),
+    overload: fields.overload.absent ? undefined : readOverload(fields.overload),
+  };
+}
+
+function readOverload(reader: Reader): OverloadObjective {
+  const fields = reader.fields("capacity", "goodput", "tickets");
+  return {
+    capacity: fields.capacity.number(1, RATE_MAX),
+    goodputPercent: fields.goodput.number(0, 100, 95),
+    ticketsMax: fields.tickets.number(1, 64, 1.2),
   };
 }
 

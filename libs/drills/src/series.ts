@@ -1,6 +1,6 @@
 /** What the plots show: the drill second by second. */
 
-import { type LedgerJob, type LedgerRequest, verdictOf } from "./ledger.ts";
+import { type LedgerJob, type LedgerRequest, type Span, verdictOf } from "./ledger.ts";
 
 /** What the members said at one moment, and how many requests were open. */
 export interface Sample {
@@ -21,6 +21,8 @@ export interface DrillSeries {
   readonly resent: Figures;
   readonly failed: Figures;
   readonly limited: Figures;
+  /** Refused for want of capacity, where a drill asks for more than there is. */
+  readonly shed: Figures;
   readonly poisonRefused: Figures;
   /** Milliseconds from the intended time of sending, of all that had a status. */
   readonly p50Ms: Figures;
@@ -47,15 +49,22 @@ export function seriesOf(
   jobs: readonly LedgerJob[],
   samples: readonly Sample[],
   endedUs: number,
+  shedding: readonly Span[] = [],
 ): DrillSeries {
   const seconds = Math.min(SECONDS_MAX, Math.ceil(endedUs / SECOND_US));
   const zeros = (): number[] => Array.from({ length: seconds }, () => 0);
-  const counts = { right: zeros(), failed: zeros(), limited: zeros(), "poison-refused": zeros() };
+  const counts = {
+    right: zeros(),
+    failed: zeros(),
+    limited: zeros(),
+    shed: zeros(),
+    "poison-refused": zeros(),
+  };
   const resent = zeros();
   const latencies = Array.from({ length: seconds }, (): number[] => []);
   for (const request of requests) {
     const second = Math.floor(request.intendedUs / SECOND_US);
-    const verdict = verdictOf(request);
+    const verdict = verdictOf(request, shedding);
     const count = counts[verdict];
     if (count[second] === undefined) continue;
     count[second]++;
@@ -74,6 +83,7 @@ export function seriesOf(
     resent,
     failed: counts.failed,
     limited: counts.limited,
+    shed: counts.shed,
     poisonRefused: counts["poison-refused"],
     p50Ms: quantile(0.5),
     p99Ms: quantile(0.99),

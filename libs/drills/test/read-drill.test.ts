@@ -86,6 +86,11 @@ describe("readDrill", () => {
     [document({}, { invariants: ["I42"] }), 'invariants.0: "I42"'],
     [document({}, { window: { tz: "Mars/Base" } }), "Mars/Base: no time zone"],
     [document({}, { load: { duration: "60 parsecs" } }), "expected a time such as 250ms or 10s"],
+    [
+      document({}, { objectives: { overload: { goodput: 95 } } }),
+      "extensions.0.objectives.overload.capacity: missing: expected a number",
+    ],
+    [document({}, { objectives: { overload: { capacity: 9, p99: 1 } } }), "unknown key p99"],
     [document({}, { cluster: { settings: { PATH: "/tmp" } } }), "PATH: expected MILLRACE_"],
     ["a text", "expected a mapping with version, title"],
     [undefined, "expected a mapping"],

@@ -5,7 +5,8 @@ export { clockHook, type HookHandler, type HookOptions, serveHooks, skewClock } 
 export { ProxyControl } from "./proxy/control.ts";
 export { FaultProxy, type LinkReport } from "./proxy/proxy.ts";
 export { PROXY_ENTRY } from "./proxy/entry.ts";
-export { type ProxySettings, upstreamOf, writeProxySettings } from "./proxy/settings.ts";
+export type { ProxySettings } from "./proxy/settings.ts";
+export { residentBytesOf } from "./processes.ts";
 export { unixUs } from "./time.ts";
 export { portsNeeded, Stage, type StageOptions } from "./stage.ts";
 export { type Choice, chooseTargets } from "./targets.ts";

@@ -23,6 +23,18 @@ export function markOf(pid: number): ProcessMark | undefined {
   }
 }
 
+const PAGE_BYTES = 4096;
+
+/** Memory that the process holds now; undefined where that cannot be read here. */
+export function residentBytesOf(pid: number): number | undefined {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]);
+    return Number.isSafeInteger(pages) && pages > 0 ? pages * PAGE_BYTES : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export const isAlive = ({ pid, startTicks }: ProcessMark): boolean =>
   markOf(pid)?.startTicks === startTicks;
 

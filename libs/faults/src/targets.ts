@@ -46,7 +46,7 @@ export function chooseTargets(
     );
   if (own) return fail(fault("FAULT_PROTECTED", `${named} injects or heals faults`));
   if (aimed.length === 0) return fail(nobody(named, members));
-  const { roles } = faultEntry(kind);
+  const { roles, shared } = faultEntry(kind);
   const wrong = aimed.find(
     ({ role }) => roles?.some((one) => isOf({ id: "", role }, one)) === false,
   );
@@ -64,8 +64,9 @@ export function chooseTargets(
     const message = `${named} has ${alive.length} that run, fewer than were asked for`;
     return fail(fault("FAULT_NO_TARGET", message));
   }
-  const beyond = beyondBlast(chosen, choice);
-  return beyond === undefined ? ok(chosen) : fail(fault("FAULT_BLAST_RADIUS", beyond));
+  const hit = shared === true ? mates(chosen, members) : chosen;
+  const beyond = beyondBlast(hit, choice);
+  return beyond === undefined ? ok(hit) : fail(fault("FAULT_BLAST_RADIUS", beyond));
 }
 
 function nobody(named: string, members: readonly FaultMember[]): Fault {
@@ -75,6 +76,16 @@ function nobody(named: string, members: readonly FaultMember[]): Fault {
     .join(", ");
   return fault("FAULT_NO_TARGET", `${named} is not ours; ours are ${ours === "" ? "none" : ours}`);
 }
+
+/** All that run of the roles of those who were chosen. */
+const mates = (
+  chosen: readonly FaultMember[],
+  members: readonly FaultMember[],
+): readonly FaultMember[] =>
+  members.filter(
+    ({ role, pid, container }) =>
+      (pid ?? container) !== undefined && chosen.some((one) => one.role === role),
+  );
 
 /** So many of them, decided by the seed alone; undefined where there are fewer. */
 function draw(

@@ -44,6 +44,15 @@ describe("who", () => {
     expect(choose({ role: "worker" }, { blast: ANYBODY })).toHaveLength(4);
   });
 
+  test("all of the role where what is taken away is shared", () => {
+    const ask = { id: "scheduler-1" };
+    expect(choose(ask, { blast: ANYBODY }, "revoke-credentials")).toEqual([
+      "scheduler-1",
+      "scheduler-2",
+    ]);
+    expect(choose(ask, {}, "revoke-credentials")).toBe("FAULT_BLAST_RADIUS");
+  });
+
   test("so many, as the seed draws them", () => {
     const blast = { ...BLAST_DEFAULT, targetsMax: 2 };
     const target = { role: "gpu-worker", count: 2, choice: "seeded" } as const;

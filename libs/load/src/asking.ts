@@ -1,14 +1,15 @@
 /**
  * One request as a well-behaved client makes it. It sends again, with the same id and inside the
- * same deadline, only what has no status yet: an ingress that takes no connection, or one whose
- * connection broke, as while it is started again. An answer with a status is final, 503 included,
- * so whatever the cluster could not do counts against it.
+ * same deadline, only what has no status yet: an ingress that takes no connection, one whose
+ * connection broke, as while it is started again, or one that is no longer ready. An answer with a
+ * status is final, 503 included, so whatever the cluster could not do counts against it.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "@millrace/std";
 import { type Client, errorCode, type Exchange } from "./client.ts";
 import { type Corpus, type Question, requestBody, valuesOf } from "./corpus.ts";
+import type { Ingresses } from "./ingresses.ts";
 import type { LoadShare, RequestEntry } from "./settings.ts";
 
 /** Between two connections: doubled each time, with full jitter. */
@@ -31,7 +32,7 @@ export interface Asking {
 export interface AskingWorld {
   readonly client: Client;
   readonly corpus: Corpus;
-  readonly urls: readonly string[];
+  readonly ingresses: Ingresses;
   readonly random: Random;
   /** Microseconds since the start of the load. */
   readonly nowUs: () => number;
@@ -86,20 +87,20 @@ function codeOf(exchange: Exchange): string {
 }
 
 async function exchangeUntil(
-  { client, urls, random, nowUs }: AskingWorld,
+  { client, ingresses, random, nowUs }: AskingWorld,
   { id, share, key, intendedUs, inputs }: Asking,
 ): Promise<{ readonly exchange: Exchange; readonly attempts: number }> {
   const deadlineUs = intendedUs + share.deadlineUs;
   const path = `/v2/models/${share.model}/infer`;
   // Clients are spread over the ingresses, and each goes on to the next where one fails it.
-  const first = random.below(urls.length);
+  const first = ingresses.draw(random);
   let last: Exchange | undefined;
   for (let attempts = 1; ; attempts++) {
+    const { url, signal } = ingresses.choose(first, attempts - 1);
     const leftUs = Math.max(1_000, deadlineUs - nowUs());
     const body = requestBody(id, inputs, { timeoutUs: leftUs, priority: share.priority });
-    const url = urls[(first + attempts - 1) % urls.length] ?? "";
     const timeoutMs = leftUs / 1000 + GRACE_MS;
-    const exchange = await client.call({ url, method: "POST", path, key, body, timeoutMs });
+    const exchange = await client.call({ url, method: "POST", path, key, body, timeoutMs, signal });
     // One that broke may have been taken: it stays unknown, whatever the later ones meet.
     if (exchange.kind !== "unreached" || last?.kind !== "broken") last = exchange;
     if (exchange.kind === "status" || exchange.kind === "late") return { exchange, attempts };

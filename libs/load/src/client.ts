@@ -23,6 +23,8 @@ export interface Call {
   readonly body?: string;
   /** Given up after this, whatever has come. */
   readonly timeoutMs: number;
+  /** Breaks it off. */
+  readonly signal?: AbortSignal;
 }
 
 /** I6: sockets to one ingress; what is beyond waits for one, and its latency counts on. */
@@ -39,6 +41,7 @@ export class Client implements Disposable {
       call.url + call.path,
       {
         agent: this.#agent,
+        ...(call.signal === undefined ? {} : { signal: call.signal }),
         method: call.method,
         headers: {
           Authorization: `Bearer ${call.key}`,

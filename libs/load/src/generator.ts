@@ -4,23 +4,27 @@
  * everything that would have come meanwhile, and its stall is in every one of those latencies.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { present, type Random, seededRandom } from "@millrace/std";
 import { ask } from "./asking.ts";
 import { Client } from "./client.ts";
 import type { Corpus } from "./corpus.ts";
+import { Ingresses } from "./ingresses.ts";
 import { followJob } from "./job-clerk.ts";
 import type { LedgerEntry, LoadSettings, LoadShare } from "./settings.ts";
 
 /** I6: beyond it a client would have run out of memory long ago; the ledger says so instead. */
 const OPEN_MAX = 20_000;
 const TICK_MS_MAX = 50;
+/** Requests begun in one go: then answers are read, or a generator that is behind reads none. */
+const TURN_MAX = 16;
 
 export class Generator implements Disposable {
   readonly #settings: LoadSettings;
   readonly #corpus: Corpus;
   readonly #record: (entry: LedgerEntry) => void;
   readonly #client = new Client();
+  readonly #ingresses: Ingresses;
   readonly #random: Random;
   readonly #arrivals: Random;
   readonly #shares: readonly { readonly share: LoadShare; readonly below: number }[];
@@ -38,6 +42,7 @@ export class Generator implements Disposable {
     this.#settings = settings;
     this.#corpus = corpus;
     this.#record = record;
+    this.#ingresses = new Ingresses(settings.urls);
     this.#random = seededRandom(settings.seed);
     this.#arrivals = this.#random.fork();
     this.poison = settings.poison;
@@ -66,6 +71,7 @@ export class Generator implements Disposable {
 
   [Symbol.dispose](): void {
     this.#client[Symbol.dispose]();
+    this.#ingresses[Symbol.dispose]();
   }
 
   readonly #nowUs = (): number => Math.round((performance.now() - this.#beganMs) * 1000);
@@ -75,9 +81,10 @@ export class Generator implements Disposable {
     let dueUs = 0;
     while (!this.#stopped && dueUs < durationUs) {
       // All that is due goes at once: a late timer does not lower the rate.
-      for (; dueUs <= this.#nowUs() && dueUs < durationUs;) {
+      for (let asked = 1; dueUs <= this.#nowUs() && dueUs < durationUs; asked++) {
         this.#ask(Math.round(dueUs));
         dueUs += this.#arrivals.exponential(1e6 / (requestsPerSecond * this.factor));
+        if (asked % TURN_MAX === 0) await turn();
       }
       await sleep(Math.min(TICK_MS_MAX, Math.max(1, (dueUs - this.#nowUs()) / 1000)));
     }
@@ -103,7 +110,7 @@ export class Generator implements Disposable {
     const world = {
       client: this.#client,
       corpus: this.#corpus,
-      urls: this.#settings.urls,
+      ingresses: this.#ingresses,
       random,
       nowUs: this.#nowUs,
     };

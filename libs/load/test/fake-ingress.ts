@@ -36,6 +36,7 @@ export class FakeIngress implements AsyncDisposable {
   readonly submissions: string[] = [];
   /** True where it has dealt with the request itself. */
   whim: Whim = () => false;
+  isReady = true;
   jobWhim: (path: string, response: ServerResponse) => boolean = () => false;
   readonly #server: Server;
   readonly #jobs = new Map<string, readonly string[]>();
@@ -65,6 +66,7 @@ export class FakeIngress implements AsyncDisposable {
     const path = request.url ?? "";
     const body = await text(request);
     if (path.startsWith("/v2/jobs")) return this.#serveJob(request, path, body, response);
+    if (path === "/v2/health/ready") return reply(response, this.isReady ? 200 : 503, {});
     if (request.method === "GET") {
       return reply(response, 200, {
         name: "echo",

@@ -146,6 +146,19 @@ describe("the load", () => {
     expect(new Set(broken.requests.map(({ ending }) => ending))).toEqual(new Set(["unknown"]));
   });
 
+  test("goes on to another ingress where one answers nobody and is not ready", async () => {
+    await using other = await FakeIngress.start();
+    const urls = [ingress.url, other.url];
+    const { requests } = await run({ urls, durationUs: 1_500_000 }, () => {
+      ingress.whim = () => true;
+      ingress.isReady = false;
+    });
+    expect(requests.every(({ ending }) => ending === "answered")).toBe(true);
+    expect(requests.some(({ attempts }) => attempts === 2)).toBe(true);
+    // Once it was found out, the first attempt went to the other one.
+    expect(requests.at(-1)?.attempts).toBe(1);
+  });
+
   test("makes poison inputs that a sound ingress refuses", async () => {
     const { requests } = await run({ poison: 0.5 });
     const poison = requests.filter((request) => request.poison);

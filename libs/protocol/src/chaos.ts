@@ -116,7 +116,13 @@ export const faultRecordSchema = v.object({
 });
 export type FaultRecord = v.InferOutput<typeof faultRecordSchema>;
 
-const memberSchema = v.object({ id: name, role: v.string(), alive: v.boolean() });
+const memberSchema = v.object({
+  id: name,
+  role: v.string(),
+  alive: v.boolean(),
+  /** Of its process, where that is on the monkey's machine. */
+  memory: v.optional(v.object({ pid: whole, residentBytes: whole })),
+});
 
 export const chaosReplySchema = v.variant("ok", [
   v.object({

@@ -32,6 +32,8 @@ export interface FaultEntry {
   readonly options: Readonly<Record<string, FaultOption>>;
   /** Made elsewhere: the load generator of a drill. It cannot be injected. */
   readonly elsewhere?: true;
+  /** What it takes away is shared: all of the target's role are hit. */
+  readonly shared?: true;
 }
 
 const number = (fallback: number, min: number, max: number, help: string): FaultOption => ({
@@ -216,8 +218,9 @@ export const FAULTS = {
   "revoke-credentials": {
     family: "configuration",
     roles: CLIENTS,
-    help: "the broker no longer knows the key of the member's role",
+    help: "the broker no longer knows the key of the member's role: all of the role are hit",
     options: {},
+    shared: true,
   },
   "log-sink-blocked": {
     family: "configuration",

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@millrace/bus";
-import type { FaultWorld } from "@millrace/faults";
+import { type FaultWorld, residentBytesOf } from "@millrace/faults";
 import {
   type Blast,
   CHAOS_COMMAND,
@@ -144,6 +144,7 @@ export class Commands {
       id,
       role,
       alive: (pid ?? container) !== undefined,
+      ...memoryOf(pid),
     }));
     return { enabled, kinds, members };
   }
@@ -170,4 +171,9 @@ function readCommand(bytes: Uint8Array): Result<ChaosCommand, Fault> {
   if (!command.ok || !("fault" in command.value)) return command;
   const spec = checkFaultSpec(command.value.fault);
   return spec.ok ? ok({ ...command.value, fault: spec.value }) : spec;
+}
+
+function memoryOf(pid: number | undefined): { memory?: { pid: number; residentBytes: number } } {
+  const residentBytes = pid === undefined ? undefined : residentBytesOf(pid);
+  return pid === undefined || residentBytes === undefined ? {} : { memory: { pid, residentBytes } };
 }

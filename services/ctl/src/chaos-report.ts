@@ -2,7 +2,13 @@
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type FaultEffect, type Figures, type Journal, showSpan } from "@millrace/drills";
+import {
+  type FaultEffect,
+  type Figures,
+  type Journal,
+  type Judgement,
+  showSpan,
+} from "@millrace/drills";
 import {
   type Band,
   type Block,
@@ -14,6 +20,7 @@ import {
   type Section,
   svgChart,
 } from "@millrace/report";
+import { formatBytes } from "@millrace/std";
 
 const WIDTH = 1040;
 const HEIGHT = 300;
@@ -44,6 +51,7 @@ export function reportOf(journal: Journal): Page {
       verdictSection(journal),
       plotSection(journal),
       faultSection(journal),
+      ...memorySection(journal),
       measureSection(journal),
     ],
   };
@@ -77,6 +85,7 @@ function verdictSection({ millrace: { judgement, drill } }: Journal): Section {
         ["Jobs lost", countCell(judgement.lost)],
         ["Jobs duplicated", countCell(judgement.duplicated)],
         ["Jobs stuck", countCell(judgement.stuck)],
+        ...overloadFigureCells(judgement),
         ["Faults", grouped(judgement.faults.length)],
         ["Kinds of faults", grouped(new Set(judgement.faults.map(({ kind }) => kind)).size)],
       ],
@@ -107,6 +116,23 @@ function verdictSection({ millrace: { judgement, drill } }: Journal): Section {
     });
   }
   return { title: "Verdict", blocks };
+}
+
+/** What a drill says besides that asks for more than there is. */
+function overloadFigureCells({
+  overload,
+  ticketsPerRequest: tickets,
+}: Judgement): readonly (readonly [string, Cell])[] {
+  if (overload === undefined) return [];
+  const { goodputPercent, goodputPerSecond, p99Ms, refused, refusedP50Ms, refusedP99Ms } = overload;
+  return [
+    ["Goodput of capacity", `${goodputPercent.toFixed(1)} %`],
+    ["Goodput", `${goodputPerSecond.toFixed(1)}/s`],
+    ["p99 of admitted", `${p99Ms.toFixed(0)} ms`],
+    ["Refused", grouped(refused)],
+    ["Refusals took p50, p99", `${refusedP50Ms.toFixed(0)}, ${refusedP99Ms.toFixed(0)} ms`],
+    ["Tickets per request", tickets === undefined ? "not said" : tickets.toFixed(3)],
+  ];
 }
 
 const pointsOf = (figures: Figures): readonly Point[] =>
@@ -146,6 +172,7 @@ function plotSection({ millrace: { series, judgement, durationUs } }: Journal): 
         line("of these, sent again by the client", asked(series.resent)),
         line("poison, refused with 4xx", asked(series.poisonRefused)),
         line("over a limit, 429", asked(series.limited)),
+        line("refused for want of capacity, 503", asked(series.shed)),
       ].filter(({ points }) => isSeen(points.map(([, value]) => value))),
       line("failed", asked(series.failed), BAD),
     ]),
@@ -225,6 +252,29 @@ function faultSection({ millrace: { judgement } }: Journal): Section {
       },
     ],
   };
+}
+
+/** Empty where the members' processes are not on the monkey's machine. */
+function memorySection({ millrace: { memory } }: Journal): readonly Section[] {
+  if (memory.length === 0) return [];
+  const rows = memory.map(({ id, fromUs, toUs, firstBytes, lastBytes, mostBytes }) => [
+    id,
+    after(fromUs),
+    after(toUs - fromUs),
+    formatBytes(firstBytes),
+    formatBytes(lastBytes),
+    formatBytes(mostBytes),
+    `${(100 * (lastBytes / firstBytes - 1)).toFixed(1)} %`,
+  ]);
+  const head = ["member", "seen from", "for", "first", "last", "most", "growth"];
+  const text =
+    "Resident memory, read every 5 s. A member that was started again counts from its restart, " +
+    "so a short time says little: a process grows while it warms up.";
+  const blocks: readonly Block[] = [
+    { type: "table", head, rows },
+    { type: "text", text },
+  ];
+  return [{ title: "Memory of the members", blocks }];
 }
 
 function measureSection({ millrace, start, duration }: Journal): Section {

@@ -132,13 +132,14 @@ async function carryOut(
   const seed = options.seed ?? drill.seed;
   const { duration } = options;
   const shortened = duration === undefined ? "" : ` --duration ${duration}`;
-  const where = options.compose === undefined ? "--up" : `--compose ${options.compose}`;
+  const inCompose = options.compose === undefined ? "" : ` --compose ${options.compose}`;
+  const where = options.up === true ? " --up" : inCompose;
   const order = {
     drill,
     experiment,
     seed,
     durationUs: duration === undefined ? drill.load.durationUs : duration * 1_000_000,
-    command: `millrace chaos run ${path} --seed ${seed}${shortened} ${where}`,
+    command: `millrace chaos run ${path} --seed ${seed}${shortened}${where}`,
     servers: cluster.servers,
     seedFile: cluster.seedFile,
     urls: cluster.urls,

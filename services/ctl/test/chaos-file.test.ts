@@ -32,7 +32,10 @@ const lineOf = (text: string): number =>
 
 describe("the drills of the repository", () => {
   test.each(files)("%s is sound", (name) => {
-    expect(drillOf(name).method.length).toBeGreaterThan(0);
+    const { method } = drillOf(name);
+    // The monkey of the cluster that it is run against draws the faults of a soak.
+    if (name === "soak.yaml") expect(method).toEqual([]);
+    else expect(method.length).toBeGreaterThan(0);
   });
 
   test("cover every family of faults", () => {

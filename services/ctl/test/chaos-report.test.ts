@@ -83,6 +83,7 @@ function journalOf(failed: number): Journal {
       machine: { processors: "2 x any" },
       members: [{ id: "gpu-worker-1", role: "gpu-worker" }],
       sendLagUs: 300,
+      memory: [],
       judgement: judge(DRILL, evidence),
       series: seriesOf(requests, [], [], 6_000_000),
     },

@@ -8,9 +8,11 @@ import {
   type Evidence,
   type Journal,
   type JournalStatus,
+  type MemberMemory,
   judge,
   type Sample,
   seriesOf,
+  sheddingSpans,
   type SteadyState,
 } from "@millrace/drills";
 import { formatBytes } from "@millrace/std";
@@ -30,12 +32,14 @@ export interface Conclusion {
   readonly rollbacks: readonly ActivityRun[];
   readonly evidence: Evidence;
   readonly samples: readonly Sample[];
+  readonly memory: readonly MemberMemory[];
 }
 
 export async function writeJournal(conclusion: Conclusion): Promise<Journal> {
   const { order, prepared, start, status, before, after, evidence, samples } = conclusion;
   const end = new Date();
   const judgement = judge(order.drill, evidence);
+  const shedding = sheddingSpans(order.drill, evidence.faults);
   const journal: Journal = {
     // Of the format: the fields are those of this version's journal.
     "chaoslib-version": "1.41.0",
@@ -65,9 +69,10 @@ export async function writeJournal(conclusion: Conclusion): Promise<Journal> {
       },
       members: prepared.members,
       sendLagUs: sendLagOf(evidence),
+      memory: conclusion.memory,
       // A drill that did not come to its end has proved nothing.
       judgement: { ...judgement, passed: judgement.passed && status === "completed" },
-      series: seriesOf(evidence.requests, evidence.jobs, samples, evidence.endedUs),
+      series: seriesOf(evidence.requests, evidence.jobs, samples, evidence.endedUs, shedding),
     },
   };
   await writeFile(join(order.directory, "journal.json"), `${JSON.stringify(journal)}\n`);

@@ -1,6 +1,6 @@
 /** What the load did lately, for guards and probes: in slots of a quarter of a second. */
 
-import { type LedgerRequest, verdictOf } from "@millrace/drills";
+import { type LedgerRequest, type Span, verdictOf } from "@millrace/drills";
 
 interface Slot {
   readonly untilUs: number;
@@ -17,10 +17,11 @@ export class Recent {
   ended = 0;
   failed = 0;
 
-  add(requests: readonly LedgerRequest[], nowUs: number): void {
+  /** @param shedding when a refusal for want of capacity is no failure. */
+  add(requests: readonly LedgerRequest[], nowUs: number, shedding: readonly Span[] = []): void {
     const verdicts = requests
-      .map((request) => [request, verdictOf(request)] as const)
-      .filter(([{ poison }, verdict]) => !poison && verdict !== "limited");
+      .map((request) => [request, verdictOf(request, shedding)] as const)
+      .filter(([{ poison }, verdict]) => !poison && verdict !== "limited" && verdict !== "shed");
     const failed = verdicts.filter(([, verdict]) => verdict === "failed").length;
     this.ended += verdicts.length;
     this.failed += failed;

@@ -17,6 +17,7 @@ import {
 import { LoadProcess, type Progress, readLedger } from "@millrace/load";
 import { present } from "@millrace/std";
 import { writeJournal } from "./conclude.ts";
+import { attemptsSince, MemoryWatch, readAttempts } from "./figures.ts";
 import type { DrillOrder, DrillReport, DrillState } from "./messages.ts";
 import { Method } from "./method.ts";
 import { MonkeyLink } from "./monkey-link.ts";
@@ -80,7 +81,10 @@ class DrillRun implements AsyncDisposable {
     const { say } = this;
     const start = new Date();
     this.#stage = "warming up";
+    const attemptsBefore = await readAttempts(this.#world.bus);
     this.#beganUs = await load.begin();
+    const memory = this.#resources.use(new MemoryWatch(this.#monkey, () => this.#nowUs));
+    await memory.look();
     this.#resources.use(this.#sampling());
     await this.#until(prepared.plan.steps[0]?.atUs ?? order.drill.load.warmUpUs);
     const before = this.#steadyState("before");
@@ -90,13 +94,16 @@ class DrillRun implements AsyncDisposable {
     this.#stage = "running";
     const method = this.#startMethod(prepared, load);
     await method.run();
-    this.#stage = "calming down";
+    // Without a method, all of the load is what is run.
+    if (prepared.plan.steps.length > 0) this.#stage = "calming down";
     await this.#until(prepared.plan.durationUs);
     const after = this.#aborted === undefined ? this.#steadyState("after") : null;
     const rollbacks = await this.#rollBack();
     if (this.#aborted !== undefined) load.stop();
     say("the load has ended; following what is still open");
     await load.ended;
+    await memory.look();
+    const attempts = attemptsSince(attemptsBefore, await readAttempts(this.#world.bus));
     await this.#rest();
     this.#stage = "judging";
     this.#tell();
@@ -116,12 +123,14 @@ class DrillRun implements AsyncDisposable {
         jobs: ledger.jobs,
         faults: method.faults,
         rest: present(this.#watch, "the watch").rest,
+        ...(attempts === undefined ? {} : { attempts }),
         refused: method.refused,
         deviations: this.#deviations,
         calmUntilUs: prepared.plan.steps[0]?.atUs ?? 0,
         endedUs: unixUs() - this.#beganUs,
       },
       samples: this.#samples,
+      memory: memory.members,
     });
   }
 
@@ -192,7 +201,8 @@ class DrillRun implements AsyncDisposable {
   }
 
   #progressed({ ended, open, jobsEnded }: Progress): void {
-    this.#recent.add(ended, this.#nowUs);
+    const isOverload = this.#order.drill.objectives.overload !== undefined;
+    this.#recent.add(ended, this.#nowUs, isOverload ? [{ fromUs: 0, toUs: Infinity }] : []);
     this.#open = open;
     this.#jobsEnded = jobsEnded;
   }
