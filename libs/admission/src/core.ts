@@ -13,9 +13,14 @@
  * - No scheduler, or no connection: a request waits for one until its deadline.
  */
 
-import { ERRORS, type Fault, fault, type SchedulerHeartbeat } from "@millrace/protocol";
+import {
+  ERRORS,
+  type Fault,
+  fault,
+  isWorkerProcess,
+  type SchedulerHeartbeat,
+} from "@millrace/protocol";
 import { type Random, unreachable } from "@millrace/std";
-import { Bucket } from "./bucket.ts";
 import { Clients } from "./clients.ts";
 import { Devices } from "./devices.ts";
 import type { IngressCounters, IngressEffect, IngressEvent, Request } from "./events.ts";
@@ -23,19 +28,16 @@ import { deadlineFault, faultOf } from "./faults.ts";
 import { freshLoad, learn, Models } from "./models.ts";
 import { INGRESS_DEFAULTS, type IngressOptions } from "./options.ts";
 import { predictMiss } from "./prediction.ts";
-import { noteLost, quarantineFault } from "./quarantine.ts";
+import { isQuarantined, noteLost, quarantineFault } from "./quarantine.ts";
 import { retryDelayUs } from "./retry-delay.ts";
 import { Schedulers } from "./schedulers.ts";
-import { type Lane, type Open, Table } from "./table.ts";
+import { type Lane, type Loss, type Open, Table } from "./table.ts";
+import { Tickets } from "./tickets.ts";
 import { FromZero } from "./zero.ts";
 
 const RETRY_AFTER_US = 1_000_000;
-const BATCH = 2;
 const NO_LANES: readonly Lane[] = [];
-const NO_ATTEMPTS: readonly number[] = [];
-
-/** Why a ticket is sent; only a `resend` is no try of the request's own. */
-type Cause = "first" | "retry" | "hedge" | "resend";
+const NO_LOSSES: readonly Loss[] = [];
 
 type Answered = Extract<IngressEvent, { readonly type: "answered" }>;
 
@@ -48,19 +50,26 @@ export class IngressCore {
   readonly #clients: Clients;
   readonly #devices: Devices;
   readonly #schedulers: Schedulers;
-  readonly #budget: Bucket;
+  readonly #tickets: Tickets;
   readonly #counters = { retries: 0, hedges: 0, resends: 0, overBudget: 0, lateAnswers: 0 };
   #state: "serving" | "draining" | "drained" = "serving";
   #silentAtUs = Infinity;
 
   constructor(random: Random, nowUs: number, options: Partial<IngressOptions> = {}) {
     this.#options = { ...INGRESS_DEFAULTS, ...options };
-    const { suspectAfterUs, forgetAfterUs, retryPerSecond, retryBurst } = this.#options;
+    const { suspectAfterUs, forgetAfterUs } = this.#options;
     this.#random = random;
     this.#clients = new Clients(this.#options.clientLimits);
     this.#devices = new Devices(suspectAfterUs, forgetAfterUs);
     this.#schedulers = new Schedulers({ suspectAfterUs, forgetAfterUs });
-    this.#budget = new Bucket(retryPerSecond, retryBurst, nowUs);
+    this.#tickets = new Tickets(
+      this.#options,
+      this.#table,
+      this.#schedulers,
+      this.#devices,
+      this.#counters,
+      nowUs,
+    );
   }
 
   get open(): number {
@@ -139,8 +148,8 @@ export class IngressCore {
         this.#refuse(open, deadlineFault(open, this.#schedulers.connected), effects);
         continue;
       }
-      if (nowUs >= open.retryAtUs) this.#send(open, "retry", nowUs, effects);
-      if (nowUs >= open.hedgeAtUs) this.#hedge(open, nowUs, effects);
+      if (nowUs >= open.retryAtUs) this.#tickets.send(open, "retry", nowUs, effects);
+      if (nowUs >= open.hedgeAtUs) this.#tickets.hedge(open, nowUs, effects);
       this.#table.arm(open);
     }
     if (nowUs >= this.#silentAtUs) this.#loseSilent(nowUs, effects);
@@ -155,7 +164,7 @@ export class IngressCore {
       effects.push({ type: "settle", seq, outcome: { ok: false, fault: refusal, attempts: 0 } });
       return;
     }
-    this.#budget.earn(this.#options.retryShare);
+    this.#tickets.earn();
     const open: Open = {
       seq,
       request,
@@ -164,14 +173,14 @@ export class IngressCore {
       attempt: 0,
       tries: 0,
       lanes: NO_LANES,
-      lost: NO_ATTEMPTS,
+      lost: NO_LOSSES,
       retryAtUs: Infinity,
       hedgeAtUs: Infinity,
       hedged: false,
       timerUs: Infinity,
       settled: false,
     };
-    this.#send(open, "first", nowUs, effects);
+    this.#tickets.send(open, "first", nowUs, effects);
     this.#table.add(open);
     if (!this.#devices.has(open.model.ref, nowUs)) this.#fromZero.called(open);
   }
@@ -192,75 +201,6 @@ export class IngressCore {
     return load === undefined ? undefined : predictMiss(request, load, nowUs);
   }
 
-  // --- tickets ---------------------------------------------------------------------------------
-
-  /** Sends a ticket to the model's owner; without one the request waits for a scheduler. */
-  #send(open: Open, cause: Cause, nowUs: number, effects: IngressEffect[]): void {
-    open.retryAtUs = Infinity;
-    const owner = this.#schedulers.reachableOwner(open.model.name);
-    if (owner === undefined || open.attempt >= this.#options.ticketsMax) return;
-    open.attempt++;
-    if (cause !== "resend") open.tries++;
-    const hedge = cause === "hedge";
-    const lane = { attempt: open.attempt, scheduler: owner, sentUs: nowUs, hedge };
-    open.lanes = hedge ? [...open.lanes, lane] : [lane];
-    if (cause === "resend") this.#counters.resends++;
-    if (!open.hedged) open.hedgeAtUs = nowUs + this.#hedgeAfterUs(open);
-    effects.push({
-      type: "send",
-      scheduler: owner,
-      seq: open.seq,
-      attempt: open.attempt,
-      hedge,
-      alone: open.lost.length > 0,
-      remainingUs: open.request.deadlineUs - nowUs,
-      request: open.request,
-    });
-  }
-
-  /** Tickets for requests that have none on its way and are not about to try again. */
-  #sendWaiting(nowUs: number, effects: IngressEffect[]): void {
-    for (const open of this.#table.values()) {
-      if (open.lanes.length > 0 || open.retryAtUs !== Infinity) continue;
-      this.#send(open, open.attempt === 0 ? "first" : "resend", nowUs, effects);
-      this.#table.arm(open);
-    }
-  }
-
-  /** Long after the model usually answers; never for batch work, and not before it is known. */
-  #hedgeAfterUs(open: Open): number {
-    const { hedgeSamplesMin, hedgeFactor, hedgeAfterUsMin } = this.#options;
-    const { answerUs } = open.model;
-    if (open.request.tier === BATCH) return Infinity;
-    if (answerUs === undefined || answerUs.size < hedgeSamplesMin) return Infinity;
-    return Math.max(hedgeFactor * answerUs.max, hedgeAfterUsMin);
-  }
-
-  /**
-   * One more ticket for a straggler, for another device (Dean, Barroso: The Tail at Scale, 2013).
-   * Not where no other device holds the model, and not while the queue explains the wait.
-   */
-  #hedge(open: Open, nowUs: number, effects: IngressEffect[]): void {
-    open.hedgeAtUs = Infinity;
-    open.hedged = true;
-    // What may have cost a worker is given to one at a time.
-    if (open.lost.length > 0) return;
-    if (open.lanes.length !== 1 || open.tries >= this.#options.attemptsMax) return;
-    if (this.#devices.count(open.model.ref, nowUs) < 2) return;
-    const owner = this.#schedulers.owner(open.model.name);
-    const load = freshLoad(open.model, owner, nowUs, this.#options.suspectAfterUs);
-    if (load !== undefined && load.waitUs + load.computeUs > nowUs - open.arrivedUs) return;
-    if (!this.#spend(nowUs)) return;
-    this.#counters.hedges++;
-    this.#send(open, "hedge", nowUs, effects);
-  }
-
-  #spend(nowUs: number): boolean {
-    const allowed = this.#budget.take(nowUs);
-    if (!allowed) this.#counters.overBudget++;
-    return allowed;
-  }
-
   // --- answers ---------------------------------------------------------------------------------
 
   #answer(event: Answered, nowUs: number, effects: IngressEffect[]): void {
@@ -271,7 +211,10 @@ export class IngressCore {
       this.#counters.lateAnswers++;
       return;
     }
-    if (answer.error === "WORKER_LOST") noteLost(open, answer.attempt);
+    if (answer.error === "WORKER_LOST") {
+      const worker = isWorkerProcess(device) ? device : this.#devices.process(from);
+      noteLost(open, { attempt: answer.attempt, worker });
+    }
     if (answer.error === undefined) {
       if (lane !== undefined) learn(open.model, nowUs - lane.sentUs);
       open.lanes = open.lanes.filter((other) => other !== lane);
@@ -301,8 +244,8 @@ export class IngressCore {
   ): void {
     const { code } = reason;
     const { retry } = ERRORS[code];
-    const isQuarantined = open.lost.length >= this.#options.workersLostMax;
-    if (isQuarantined) return this.#refuse(open, quarantineFault(open), effects);
+    if (isQuarantined(open, this.#options.workersLostMax))
+      return this.#refuse(open, quarantineFault(open), effects);
     // That there is no place for a hedge says nothing of the request, whose other attempt is gone.
     const retryable = retry === "elsewhere" || (lane.hedge && retry === "later");
     const failed = {
@@ -317,11 +260,11 @@ export class IngressCore {
       retryable &&
       open.tries < this.#options.attemptsMax &&
       atUs < open.request.deadlineUs &&
-      this.#spend(nowUs)
+      this.#tickets.spend(nowUs)
     ) {
       this.#counters.retries++;
       open.retryAtUs = atUs;
-      if (atUs === nowUs) this.#send(open, "retry", nowUs, effects);
+      if (atUs === nowUs) this.#tickets.send(open, "retry", nowUs, effects);
       this.#table.arm(open);
       return;
     }
@@ -339,7 +282,7 @@ export class IngressCore {
     const { restarted, changed } = this.#schedulers.heard(heartbeat, nowUs);
     this.#models.heard(heartbeat, nowUs);
     if (restarted) this.#loseLanes(heartbeat.id);
-    if (changed) this.#sendWaiting(nowUs, effects);
+    if (changed) this.#tickets.sendWaiting(nowUs, effects);
     this.#loseSilent(nowUs, effects);
   }
 
@@ -349,7 +292,7 @@ export class IngressCore {
 
   #loseScheduler(id: string, nowUs: number, effects: IngressEffect[]): void {
     this.#loseLanes(id);
-    this.#sendWaiting(nowUs, effects);
+    this.#tickets.sendWaiting(nowUs, effects);
   }
 
   #loseLanes(id: string): void {
@@ -364,7 +307,7 @@ export class IngressCore {
   #reconnect(nowUs: number, effects: IngressEffect[]): void {
     this.#schedulers.reconnected(nowUs);
     for (const open of this.#table.values()) open.lanes = NO_LANES;
-    this.#sendWaiting(nowUs, effects);
+    this.#tickets.sendWaiting(nowUs, effects);
   }
 
   // --- ends ------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 /** Knows from heartbeats which live workers hold which model versions ready. */
 
-import type { WorkerHeartbeat } from "@millrace/protocol";
+import { type WorkerHeartbeat, workerProcess } from "@millrace/protocol";
 
 interface Worker {
+  incarnation: number;
   heardUs: number;
   modelsRevision: number;
   ready: readonly string[];
@@ -24,10 +25,11 @@ export class Devices {
   heard(heartbeat: WorkerHeartbeat, nowUs: number): void {
     let worker = this.#workers.get(heartbeat.id);
     if (worker === undefined) {
-      worker = { heardUs: nowUs, modelsRevision: -1, ready: [] };
+      worker = { incarnation: 0, heardUs: nowUs, modelsRevision: -1, ready: [] };
       this.#workers.set(heartbeat.id, worker);
     }
     worker.heardUs = nowUs;
+    worker.incarnation = heartbeat.incarnation;
     if (heartbeat.state === "draining") {
       this.#hold(worker, []);
     } else if (heartbeat.models !== undefined) {
@@ -42,6 +44,12 @@ export class Devices {
     }
     worker.modelsRevision = heartbeat.modelsRevision;
     if (nowUs - this.#sweptUs >= this.#forgetAfterUs) this.#sweep(nowUs);
+  }
+
+  /** The life of the worker that was last heard of. */
+  process(id: string): string {
+    const worker = this.#workers.get(id);
+    return worker === undefined ? id : workerProcess(id, worker.incarnation);
   }
 
   lost(id: string): void {

@@ -12,6 +12,13 @@ export interface Lane {
   readonly hedge: boolean;
 }
 
+/** An attempt that ended with the loss of its worker. */
+export interface Loss {
+  readonly attempt: number;
+  /** Which process it was: a worker that was restarted is another. */
+  readonly worker: string;
+}
+
 export interface Open {
   readonly seq: number;
   readonly request: Request;
@@ -23,8 +30,8 @@ export interface Open {
   tries: number;
   /** At most the ticket and its hedge; none while it waits for a scheduler or for its next try. */
   lanes: readonly Lane[];
-  /** Attempts that ended with the loss of their workers: the input may be the cause. */
-  lost: readonly number[];
+  /** The input may be the cause of these. */
+  lost: readonly Loss[];
   /** When to try again; Infinity while it waits for a scheduler, or has a lane. */
   retryAtUs: number;
   /** When to consider the one hedge; Infinity before the first ticket and after that moment. */

@@ -115,7 +115,8 @@ export class Drive {
     });
   }
 
-  answer(seq: number, attempt: number, error?: ErrorCode, from = "worker-1"): void {
+  /** @param lost the worker process with which it was lost, by a scheduler's word. */
+  answer(seq: number, attempt: number, error?: ErrorCode, from = "worker-1", lost = ""): void {
     const answer: Answer = {
       seq,
       attempt,
@@ -127,7 +128,7 @@ export class Drive {
       bodyBytes: 0,
       body: new Uint8Array(0),
     };
-    this.step({ type: "answered", from, device: from.startsWith("s") ? "" : "cpu", answer });
+    this.step({ type: "answered", from, device: from.startsWith("s") ? lost : "cpu", answer });
   }
 
   /** What became of a request: `ok` or an error code, per answer that it got. */
@@ -135,6 +136,12 @@ export class Drive {
     return this.settled
       .filter(({ effect }) => effect.seq === seq)
       .map(({ effect: { outcome } }) => (outcome.ok ? "ok" : outcome.fault.code));
+  }
+
+  /** What the request that failed was told. */
+  message(seq: number): string | undefined {
+    const settled = this.settled.find(({ effect }) => effect.seq === seq)?.effect.outcome;
+    return settled?.ok === false ? settled.fault.message : undefined;
   }
 
   sentFor(seq: number): readonly Sent[] {

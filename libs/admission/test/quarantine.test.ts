@@ -16,18 +16,55 @@ describe("a request with which a worker was lost", () => {
   test("runs by itself from then on, and ends after a second worker", () => {
     const drive = ready();
     const seq = drive.request();
-    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
     expect(drive.sentFor(seq)).toMatchObject([{ alone: false }, { attempt: 2, alone: true }]);
-    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-2#1");
     drive.pass(200_000);
     expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
     expect(drive.sentFor(seq)).toHaveLength(2);
+    expect(drive.message(seq)).toBe(
+      "2 workers were lost while they ran this input: worker-1, worker-2; do not send it again",
+    );
+  });
+
+  test("is not ended by one worker, whichever scheduler finds out that it hangs", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
+    drive.pass(5_000);
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-2", "worker-1#1");
+    drive.pass(20_000);
+    expect(drive.sentFor(seq)).toMatchObject([{}, { alone: true }, { alone: true }]);
+    drive.answer(seq, 3);
+    expect(drive.outcomes(seq)).toEqual(["ok"]);
+  });
+
+  test("has lost two workers where the same one was restarted and ended again", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "worker-1");
+    drive.workerBeat("worker-1", LOADED, { incarnation: 2 });
+    drive.pass(20_000);
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-1#2");
+    expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
+    expect(drive.message(seq)).toContain("worker-1, worker-1");
+  });
+
+  test("has lost one worker, by its own word for one attempt and a scheduler's for another", () => {
+    const drive = ready();
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "worker-1");
+    drive.pass(20_000);
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-1#1");
+    drive.pass(50_000);
+    expect(drive.outcomes(seq)).toEqual([]);
+    expect(drive.sentFor(seq)).toHaveLength(3);
   });
 
   test("is answered as ever when it was not the cause", () => {
     const drive = ready();
     const seq = drive.request();
-    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
     drive.answer(seq, 2);
     expect(drive.outcomes(seq)).toEqual(["ok"]);
   });
@@ -36,7 +73,7 @@ describe("a request with which a worker was lost", () => {
     const drive = ready();
     const seq = drive.request();
     drive.answer(seq, 1, "WORKER_LOST", "worker-1");
-    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
     drive.pass(5_000);
     expect(drive.outcomes(seq)).toEqual([]);
     expect(drive.sentFor(seq)).toHaveLength(2);
@@ -55,7 +92,7 @@ describe("a request with which a worker was lost", () => {
     const drive = ready();
     for (let at = 0; at < 30; at++) drive.answer(drive.request(), 1);
     const seq = drive.request({ timeoutUs: 2_000_000 });
-    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1");
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
     for (let left = 5; left > 0; left--) {
       drive.pass(100_000);
       drive.schedulerBeat("scheduler-1");

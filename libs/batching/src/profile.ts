@@ -4,8 +4,11 @@
  *
  * `estimateUs` is conservative, the largest of the ring, which is its p99 at these sizes
  * (Clockwork, OSDI 2020, section 5.3); it decides whether a deadline can be met. `meanUs` is what
- * to expect, and decides when a device will be free and whether waiting pays. Both grow with the
- * number of rows.
+ * to expect, and decides when a device will be free and whether waiting pays.
+ *
+ * Between two buckets a time is read off the line between their means, by rows: where every row is
+ * work, 33 rows take half of what 64 take, and one time for both would admit to a batch what it
+ * makes late.
  */
 
 import { Ring } from "@millrace/std";
@@ -27,30 +30,41 @@ const LOOK_EVERY = 8;
 
 const bucketOf = (rows: number): number => 32 - Math.clz32(Math.max(1, rows) - 1);
 
-export class Profile {
-  /** By bucket: bucket k holds batches of (2^(k-1), 2^k] rows. */
-  readonly #rings: (Ring | undefined)[] = [];
+/** Recent batches of about one size. */
+interface Bucket {
+  readonly rows: Ring;
+  readonly times: Ring;
   /** What a row of them took. */
-  readonly #rowTimes: (Ring | undefined)[] = [];
+  readonly rowTimes: Ring;
+}
+
+export class Profile {
+  /** Bucket k holds batches of (2^(k-1), 2^k] rows. */
+  readonly #buckets: (Bucket | undefined)[] = [];
   #asked = 0;
   #bestRows = Infinity;
 
   /** `rows` rows took `us` on the device. */
   observe(rows: number, us: number): void {
-    const bucket = bucketOf(rows);
-    (this.#rings[bucket] ??= new Ring(RING)).push(us);
-    (this.#rowTimes[bucket] ??= new Ring(RING)).push(us / rows);
+    const bucket = (this.#buckets[bucketOf(rows)] ??= {
+      rows: new Ring(RING),
+      times: new Ring(RING),
+      rowTimes: new Ring(RING),
+    });
+    bucket.rows.push(rows);
+    bucket.times.push(us);
+    bucket.rowTimes.push(us / rows);
   }
 
   /** Warm-up times seed the buckets that no real batch has measured yet. */
   seed(times: readonly (readonly [rows: number, us: number])[]): void {
     for (const [rows, us] of times) {
-      if (this.#rings[bucketOf(rows)] === undefined) this.observe(rows, us);
+      if (this.#buckets[bucketOf(rows)] === undefined) this.observe(rows, us);
     }
   }
 
   get known(): boolean {
-    return this.#rings.length > 0;
+    return this.#buckets.length > 0;
   }
 
   estimateUs(rows: number): number {
@@ -75,10 +89,10 @@ export class Profile {
 
   #findBest(rowsMax: number): number {
     let best = rowsMax;
-    let bestUs = this.#rowTimes[bucketOf(rowsMax)]?.mean ?? 0;
+    let bestUs = this.#buckets[bucketOf(rowsMax)]?.rowTimes.mean ?? 0;
     for (let bucket = bucketOf(rowsMax) - 1; bucket >= 0; bucket--) {
       const rows = 2 ** bucket;
-      const us = this.#rowTimes[bucket]?.mean ?? Infinity;
+      const us = this.#buckets[bucket]?.rowTimes.mean ?? Infinity;
       if (rows * us < LONG_US) break;
       if (us >= WORTH * bestUs) continue;
       best = rows;
@@ -92,21 +106,43 @@ export class Profile {
    * below.
    */
   #read(rows: number, conservative: boolean): number {
-    const rings = this.#rings;
-    const bucket = bucketOf(rows);
-    const own = rings[bucket];
-    if (own !== undefined) return timeOf(own, conservative);
-    for (let below = Math.min(bucket, rings.length) - 1; below >= 0; below--) {
-      const ring = rings[below];
-      if (ring !== undefined) return timeOf(ring, conservative) * 2 ** (bucket - below);
+    const buckets = this.#buckets;
+    const place = bucketOf(rows);
+    const own = buckets[place];
+    if (own?.rows.mean === rows) return timeOf(own, conservative);
+    const below = nearest(buckets, Math.min(place, buckets.length) - 1, -1);
+    if (own === undefined && below !== undefined) return inProportion(below, rows, conservative);
+    const above = nearest(buckets, place + 1, 1);
+    if (own === undefined) return above === undefined ? UNKNOWN_US : timeOf(above, conservative);
+    if (rows > own.rows.mean) {
+      if (above === undefined) return inProportion(own, rows, conservative);
+      return onLine(own, above, rows, conservative);
     }
-    for (let above = bucket + 1; above < rings.length; above++) {
-      const ring = rings[above];
-      if (ring !== undefined) return timeOf(ring, conservative);
-    }
-    return UNKNOWN_US;
+    if (below === undefined) return timeOf(own, conservative);
+    return onLine(below, own, rows, conservative);
   }
 }
 
-const timeOf = (ring: Ring, conservative: boolean): number =>
-  Math.ceil(conservative ? ring.max : ring.mean);
+function nearest(
+  buckets: readonly (Bucket | undefined)[],
+  from: number,
+  step: 1 | -1,
+): Bucket | undefined {
+  for (let at = from; at >= 0 && at < buckets.length; at += step) {
+    const bucket = buckets[at];
+    if (bucket !== undefined) return bucket;
+  }
+  return undefined;
+}
+
+const inProportion = (bucket: Bucket, rows: number, conservative: boolean): number =>
+  Math.ceil((timeOf(bucket, conservative) * rows) / bucket.rows.mean);
+
+function onLine(from: Bucket, to: Bucket, rows: number, conservative: boolean): number {
+  const fromUs = timeOf(from, conservative);
+  const share = (rows - from.rows.mean) / (to.rows.mean - from.rows.mean);
+  return Math.ceil(fromUs + share * (timeOf(to, conservative) - fromUs));
+}
+
+const timeOf = ({ times }: Bucket, conservative: boolean): number =>
+  Math.ceil(conservative ? times.max : times.mean);

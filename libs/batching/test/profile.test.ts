@@ -27,6 +27,14 @@ describe("profile", () => {
     expect(profile.estimateUs(1)).toBe(400);
   });
 
+  test("a time is read between two sizes where every row is work", () => {
+    const profile = new Profile();
+    for (const rows of [16, 36, 36, 36]) profile.observe(rows, rows * 10_000);
+    expect(profile.meanUs(36)).toBe(360_000);
+    expect(profile.meanUs(64)).toBe(640_000);
+    expect(profile.meanUs(33)).toBe(330_000);
+  });
+
   test("warm-up times give way to nothing that was measured", () => {
     const profile = new Profile();
     profile.observe(1, 100);

@@ -50,7 +50,8 @@ export type Fact =
   /** It ran, or was refused; the device holds it no more. */
   | { readonly type: "batchLeft"; readonly device: string; readonly batch: string }
   /**
-   * The device begins to compute a batch or a part of one, which usually takes `usualUs`. `sliceUs`
+   * The device begins to compute a batch or a part of one, which usually takes `usualUs` on the
+   * fastest device of its class, as whoever cut it may believe of all of them. `sliceUs`
    * bounds that time for work of its tier, but for a request that is longer by itself. Past
    * `startByUs` the most urgent request in it was not to begin.
    */

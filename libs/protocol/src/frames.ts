@@ -134,7 +134,10 @@ export interface Answer {
 export interface AnswerFrame {
   /** The worker or scheduler that answers. */
   readonly from: string;
-  /** `cpu`, `cuda`, `webgpu`, `emulated`; empty from a scheduler. */
+  /**
+   * `cpu`, `cuda`, `webgpu`, `emulated`. From a scheduler empty, or the one worker process with
+   * which all of these were lost (see `workerProcess`).
+   */
   readonly device: string;
   readonly answers: readonly Answer[];
 }
@@ -153,6 +156,11 @@ export interface PartFrame {
   readonly total: number;
   readonly bytes: Uint8Array;
 }
+
+/** Names one life of a worker: what is lost with it twice, by two schedulers' word, is one loss. */
+export const workerProcess = (id: string, incarnation: number): string => `${id}#${incarnation}`;
+export const isWorkerProcess = (device: string): boolean => device.includes("#");
+export const workerOf = (process: string): string => process.slice(0, process.lastIndexOf("#"));
 
 /** The trace id of a tail, and the body behind it. */
 export const traceOf = (tail: Uint8Array): Uint8Array => tail.subarray(0, TRACE_BYTES);

@@ -47,6 +47,8 @@ export const workerHeartbeatSchema = v.object({
   kind: v.optional(id),
   zone: v.optional(id),
   lifecycle: v.optional(v.picklist(LIFECYCLES)),
+  /** Bytes of models that it has fetched from a store in another zone since its start. */
+  crossedBytes: v.optional(whole),
   /** Drawn at process start: tells a restarted worker from the one before. */
   incarnation: whole,
   /** Rises by one per heartbeat. */
@@ -79,6 +81,8 @@ export type IngressHeartbeat = v.InferOutput<typeof ingressHeartbeatSchema>;
 export const modelLoadSchema = v.object({
   ref: v.string(),
   queuedRows: whole,
+  /** Nobody waits: the one row stands for those who could not wait for its load. */
+  missed: v.optional(v.literal(true)),
   /**
    * Predicted wait of a request that arrives now at standard priority, and its time on a device.
    */

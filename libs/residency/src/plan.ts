@@ -8,7 +8,8 @@
  *
  * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model
  * that nobody asks for goes first, then the one whose last use, pushed forward by its rate, is
- * oldest.
+ * oldest. Who waits comes before who may be back: for a request in the queue a model may go that is
+ * kept for those who missed it, or they could keep out everybody for nothing.
  */
 
 export interface ResidentView {
@@ -45,6 +46,8 @@ export interface ModelView {
   /** Not wanted but still answering, until the version that replaces it is ready. */
   readonly keep: boolean;
   readonly queuedRows: number;
+  /** Some could not wait for its load, and may ask again: it is loaded for them, and stays. */
+  readonly missed: boolean;
   readonly waitUs: number;
   readonly rowsPerSecond: number;
   readonly lastUsedUs: number;
@@ -85,6 +88,12 @@ export type ResidencyAction =
       readonly why: string;
     };
 
+const isAsked = ({ queuedRows, missed }: ModelView): boolean => queuedRows > 0 || missed;
+
+/** Nobody waits for it, nor may anybody be back for it, unless somebody waits for the other. */
+const mayGo = (held: ModelView | undefined, forModel: ModelView): boolean =>
+  held === undefined || !isAsked(held) || (held.queuedRows === 0 && forModel.queuedRows > 0);
+
 /** Room on a device while the plan is made: what is free, less what the plan already promised. */
 interface Room {
   readonly device: DeviceView;
@@ -106,19 +115,19 @@ export function planResidency(
   const actions: ResidencyAction[] = [];
   const rooms = view.devices.map(roomOf);
   unloadUnwanted(view, rooms, actions);
-  const isParked = ({ queuedRows, lastUsedUs }: ModelView): boolean =>
-    queuedRows === 0 && nowUs - lastUsedUs > options.parkAfterUs;
+  const isParked = (model: ModelView): boolean =>
+    !isAsked(model) && nowUs - model.lastUsedUs > options.parkAfterUs;
   // A copy stays as long after its load as well: a restart forgets what was asked for before.
   const isOld = (device: string, ref: string): boolean =>
     nowUs - loadedAtUs(device, ref) > options.parkAfterUs;
   unloadParked(view, rooms, isParked, isOld, actions);
   const copies = countCopies(view.devices);
   const inNeed = [...view.models.values()]
-    .filter((model) => (model.wanted && !isParked(model)) || model.queuedRows > 0)
+    .filter((model) => (model.wanted && !isParked(model)) || isAsked(model))
     .sort((a, b) => needOf(b, copies) - needOf(a, copies) || (a.ref < b.ref ? -1 : 1));
   for (const model of inNeed) {
     const held = copies.get(model.ref) ?? 0;
-    const pressed = model.queuedRows > 0 && (held === 0 || model.waitUs > options.copyWaitUs);
+    const pressed = isAsked(model) && (held === 0 || model.waitUs > options.copyWaitUs);
     if (held >= options.copiesIdle && !pressed) continue;
     const candidates = rooms
       .filter((room) => mayLoad(room, model))
@@ -129,7 +138,7 @@ export function planResidency(
       free.loading = true;
       const why = held === 0 ? "no copy" : pressed ? "queue" : "spare copy";
       actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
-    } else if (held === 0 && model.queuedRows > 0) {
+    } else if (held === 0 && isAsked(model)) {
       evictFor(model, candidates, view, loadedAtUs, nowUs, options, actions);
     }
   }
@@ -150,7 +159,7 @@ function unloadUnwanted(view: ResidencyView, rooms: Room[], actions: ResidencyAc
     for (const resident of room.device.residents) {
       if (resident.state !== "ready" || resident.busy) continue;
       const model = view.models.get(resident.ref);
-      const wanted = model !== undefined && (model.wanted || model.keep || model.queuedRows > 0);
+      const wanted = model !== undefined && (model.wanted || model.keep || isAsked(model));
       if (wanted && !resident.stale) continue;
       room.leaving.add(resident.ref);
       const why = wanted ? "other bytes" : "not wanted";
@@ -189,10 +198,14 @@ function countCopies(devices: readonly DeviceView[]): Map<string, number> {
   return copies;
 }
 
-/** Who comes first: work without a copy, longest wait first; then no copy at all; then pressure. */
+/**
+ * Who comes first: work without a copy, longest wait first; then what was missed; then pressure,
+ * and then no copy at all.
+ */
 function needOf(model: ModelView, copies: ReadonlyMap<string, number>): number {
   const none = (copies.get(model.ref) ?? 0) === 0;
   if (model.queuedRows > 0) return (none ? 1e15 : 1e12) + model.waitUs;
+  if (model.missed && none) return 1e14;
   return (none ? 1e6 : 0) + model.rowsPerSecond;
 }
 
@@ -250,8 +263,10 @@ function evictFor(
       .filter((resident) => {
         if (resident.state !== "ready" || resident.busy || room.leaving.has(resident.ref))
           return false;
-        const idle = (view.models.get(resident.ref)?.queuedRows ?? 0) === 0;
-        return idle && nowUs - loadedAtUs(room.device.id, resident.ref) >= options.residencyUsMin;
+        return (
+          mayGo(view.models.get(resident.ref), model) &&
+          nowUs - loadedAtUs(room.device.id, resident.ref) >= options.residencyUsMin
+        );
       })
       .sort((a, b) => valueOf(a.ref, view) - valueOf(b.ref, view));
     for (const resident of evictable) {

@@ -25,6 +25,7 @@ const model = (ref: string, options: Partial<ModelView> = {}): ModelView => ({
   wanted: true,
   keep: false,
   queuedRows: 0,
+  missed: false,
   waitUs: 0,
   rowsPerSecond: 0,
   lastUsedUs: 0,
@@ -64,6 +65,19 @@ describe("residency plan", () => {
       model("x", { queuedRows: 1 }),
     ];
     expect(plan([device("gpu", 0, residents)], models)).toEqual(["unload e gpu"]);
+  });
+
+  test("a model kept for those who missed it goes for a request that waits, for no other", () => {
+    const devices = [device("gpu", 0, [held("a")], { totalBytes: 20 })];
+    const missed = model("a", { missed: true });
+    expect(plan(devices, [missed, model("b", { missed: true })])).toEqual([]);
+    expect(plan(devices, [missed, model("b", { queuedRows: 1 })])).toEqual(["unload a gpu"]);
+  });
+
+  test("a model that some missed is loaded for them, after one that is waited for", () => {
+    const [missed, waited] = [model("a", { missed: true }), model("b", { queuedRows: 1 })];
+    expect(plan([device("gpu", 20)], [missed])).toEqual(["load a gpu"]);
+    expect(plan([device("gpu", 20)], [missed, waited])).toEqual(["load b gpu"]);
   });
 
   test("demand outweighs recency", () => {
@@ -195,6 +209,7 @@ describe("residency plan", () => {
       wanted: fc.boolean(),
       keep: fc.boolean(),
       queuedRows: fc.nat(3),
+      missed: fc.boolean(),
       waitUs: fc.nat(200_000),
       rowsPerSecond: fc.nat(10),
       lastUsedUs: fc.nat(1_000_000),

@@ -170,7 +170,8 @@ export class Admitting {
     }
     const deadlineUs = nowUs + ticket.remainingUs;
     const takesUs = othersUs === undefined ? 0 : this.#takesUs(model, ticket, othersUs, deadlineUs);
-    if (nowUs + takesUs + this.#options.marginUs > deadlineUs) {
+    const { marginUs, reserve } = this.#options;
+    if (nowUs + takesUs * (1 + reserve) + marginUs > deadlineUs) {
       this.#noteMissed(model, nowUs);
       const message = `it would take about ${takesUs} us, ${ticket.remainingUs} us are left`;
       return this.#effects.refuse(ingress, ticket, "DEADLINE_UNREACHABLE", message, 0);

@@ -265,6 +265,7 @@ export class SchedulerCore {
       loads.push({
         ref: model.ref,
         queuedRows,
+        ...(model.isMissed(nowUs) ? { missed: true } : {}),
         waitUs: this.#dispatching.waitUs(model, 1, nowUs),
         computeUs: Math.ceil(model.fastestUs(1)),
         rowsPerSecond,

@@ -41,7 +41,13 @@ export interface Refusal {
 
 export type SchedulerEffect =
   | { readonly type: "assign"; readonly worker: string; readonly frame: AssignmentFrame }
-  | { readonly type: "refuse"; readonly ingress: string; readonly refusals: readonly Refusal[] }
+  | {
+      readonly type: "refuse";
+      readonly ingress: string;
+      /** The worker process that these were lost with; empty where it was no such thing. */
+      readonly lost: string;
+      readonly refusals: readonly Refusal[];
+    }
   | {
       readonly type: "command";
       readonly worker: string;

@@ -54,9 +54,14 @@ export class ModelState {
     return Math.max(this.measuredBytes, estimated);
   }
 
+  /** Nobody waits, but for the load came those too late who may ask again. */
+  isMissed(nowUs: number): boolean {
+    return this.queue.size === 0 && nowUs < this.missedUntilUs;
+  }
+
   /** Rows that wait, and one for those that could not wait for the load that they call for. */
   wantedRows(nowUs: number): number {
-    return Math.max(this.queue.rowsThrough(2), nowUs < this.missedUntilUs ? 1 : 0);
+    return this.isMissed(nowUs) ? 1 : this.queue.rowsThrough(2);
   }
 
   /** A resident from other bytes is another model, whatever its name (I8). */

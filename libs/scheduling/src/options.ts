@@ -17,6 +17,12 @@ export interface SchedulerOptions {
   readonly sliceUsMax: readonly [realtime: number, standard: number, batch: number];
   /** Kept free between predicted finish and deadline. */
   readonly marginUs: number;
+  /**
+   * Kept free on top when a ticket is taken, as a share of the wait and run that are predicted: a
+   * queue that ends at the deadline by prediction ends after it as often as not, and under a load
+   * that keeps it so long half of what is served is late.
+   */
+  readonly reserve: number;
   /** Kept free in a batch of several where a body is still to be fetched from its ingress. */
   readonly fetchUs: number;
   /** A device gets its next batch this long before it is expected to be free. */
@@ -55,6 +61,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   ageAfterUs: 2_000_000,
   sliceUsMax: [1_000_000, 250_000, 50_000],
   marginUs: 1_000,
+  reserve: 0.1,
   fetchUs: 20_000,
   leadUs: 1_000,
   outstandingMax: 2,

@@ -10,7 +10,13 @@
 
 import { Membership } from "@millrace/membership";
 import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
-import { type DoneFrame, type Fault, fault, type WorkerHeartbeat } from "@millrace/protocol";
+import {
+  type DoneFrame,
+  type Fault,
+  fault,
+  type WorkerHeartbeat,
+  workerProcess,
+} from "@millrace/protocol";
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
 import type { Loads } from "./loads.ts";
@@ -145,20 +151,26 @@ export class Workers {
     const { lastTaken = Infinity } = device;
     const told = new Set<string>();
     for (const sent of device.outstanding.values()) {
-      this.#giveUp(sent, sent.id <= lastTaken ? why : NOT_HELD, told);
+      this.#giveUp(device, sent, sent.id <= lastTaken ? why : NOT_HELD, told);
     }
     device.outstanding.clear();
     device.freeAtUs = nowUs;
   }
 
   /** A request that had two tickets on the device lost one worker with them. */
-  #giveUp(sent: Outstanding<Batch>, why: Fault, told = new Set<string>()): void {
+  #giveUp(
+    { id, incarnation }: DeviceState<Batch>,
+    sent: Outstanding<Batch>,
+    why: Fault,
+    told = new Set<string>(),
+  ): void {
     for (const { ingress, ticket, arrivedUs } of sent.batch.entries) {
       const key = `${ingress} ${ticket.seq}`;
       const { code, message } = told.has(key) ? NOT_HELD : why;
       told.add(key);
       const queuedUs = Math.max(0, sent.sentUs - arrivedUs);
-      this.#effects.refuse(ingress, ticket, code, message, queuedUs);
+      const lost = code === "WORKER_LOST" ? workerProcess(id, incarnation) : "";
+      this.#effects.refuse(ingress, ticket, code, message, queuedUs, lost);
     }
   }
 
@@ -206,7 +218,7 @@ export class Workers {
       if (nowUs - sent.sentUs < this.#options.lostAfterUs) continue;
       if (known?.held.includes(sent.id)) continue;
       device.outstanding.delete(sent.id);
-      this.#giveUp(sent, NOT_HELD);
+      this.#giveUp(device, sent, NOT_HELD);
     }
     device.backlogHeard(beat.backlogUs, seen, nowUs);
   }

@@ -34,8 +34,8 @@ describe("the predicted wait", () => {
     expect(bench.codes).toEqual([]);
     bench.send(A, ticket(2, { remainingUs: 1_100_000 }));
     expect(bench.codes).toEqual([]);
-    sendMany(bench, B, 4, { remainingUs: 1_300_000 });
-    bench.send(A, ticket(3, { remainingUs: 1_300_000 }));
+    sendMany(bench, B, 4, { remainingUs: 1_400_000 });
+    bench.send(A, ticket(3, { remainingUs: 1_400_000 }));
     expect(bench.codes).toEqual(["DEADLINE_UNREACHABLE"]);
   });
 

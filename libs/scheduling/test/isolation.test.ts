@@ -66,10 +66,12 @@ test("what a worker never took is not lost with it", () => {
   const assignments = { "scheduler-1": { seen: 1, held: [] } };
   bench.hear(beat("gpu-1", { state: "draining", assignments }));
   bench.step({ type: "disconnected", name: "gpu-1" });
-  const refusals = bench.refused.flatMap((effect) => effect.refusals);
-  expect(refusals.map(({ seq, code }) => [seq, code])).toEqual([
-    [1, "WORKER_LOST"],
-    [2, "BATCH_LOST"],
+  const ends = bench.refused.flatMap(({ lost, refusals }) =>
+    refusals.map(({ seq, code }) => [seq, code, lost]),
+  );
+  expect(ends).toEqual([
+    [1, "WORKER_LOST", "gpu-1#1"],
+    [2, "BATCH_LOST", ""],
   ]);
 });
 

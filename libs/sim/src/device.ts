@@ -153,6 +153,17 @@ export class SimulatedDevice {
     return this.#runUs(plan, rows, part);
   }
 
+  /**
+   * The same on the fastest device of its class, which is what a scheduler may take for the time of
+   * all of them: it learns per class, and one that is slower has no say before it has run.
+   */
+  usualOfClassUs(spec: ModelSpec, items: readonly RunItem[]): number {
+    const { class: kind, slowness } = this.#plan;
+    const alike = this.#world.scenario.workers.filter((plan) => plan.class === kind);
+    const fastest = Math.min(...alike.map((plan) => plan.slowness));
+    return Math.ceil((this.usualUs(spec, items) * fastest) / slowness);
+  }
+
   /** Rows in one run, as the model really has it. */
   rowsMax(spec: ModelSpec): number {
     return Math.max(1, this.#planOf(spec).maxBatch);

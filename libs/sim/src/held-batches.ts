@@ -108,7 +108,7 @@ export class HeldBatches {
       requests: items.length,
       rows,
       rowsMax: this.#device.rowsMax(spec),
-      usualUs: this.#device.usualUs(spec, items),
+      usualUs: this.#device.usualOfClassUs(spec, items),
       sliceUs: SCHEDULER_DEFAULTS.sliceUsMax[tier],
       startByUs: arrivedUs + leastUs - reservedUs,
     });

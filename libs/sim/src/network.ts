@@ -186,21 +186,24 @@ export class Network {
     });
   }
 
+  /** The broker passes on what came by a connection before it says that the connection ended. */
   #announce(id: string): void {
     const bytes = new TextEncoder().encode(JSON.stringify({ client: { name: id } }));
     for (const { member } of this.#connections.values()) {
       if (member.id === id || !member.hears.has("disconnect")) continue;
-      this.#carry(member.id, { from: "broker", channel: "disconnect", bytes });
+      this.#carry(member.id, { from: "broker", channel: "disconnect", bytes }, id);
     }
   }
 
-  #carry(to: string, letter: Letter): void {
+  /** @param behind whose letters are there before it, as the sender's own are. */
+  #carry(to: string, letter: Letter, behind = letter.from): void {
     const connection = this.#connections.get(to);
     this.sent++;
     const { loss, duplication, reordering, lateUs } = this.#options;
     const faulty = this.#faulty;
-    const link = linkOf(letter.from, to);
-    const gone = this.#cut.has(link) || (faulty && loss > 0 && this.#random.chance(loss));
+    const link = linkOf(behind, to);
+    const cut = this.#cut.has(linkOf(letter.from, to));
+    const gone = cut || (faulty && loss > 0 && this.#random.chance(loss));
     if (connection === undefined || !connection.connected || gone) {
       this.lost++;
       return;

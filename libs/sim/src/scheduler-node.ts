@@ -210,8 +210,8 @@ export class SchedulerNode implements Node, Member {
           const sizes = { parted: false, bodyBytes: body.length, batchRows: 0, computeUs: 0 };
           return { seq, attempt, error: code, queueUs: queuedUs, ...sizes, body };
         });
-        const frame: AnswerFrame = { from, device: "", answers };
-        const { ingress } = effect;
+        const { ingress, lost } = effect;
+        const frame: AnswerFrame = { from, device: lost, answers };
         network.send(ingress, { from, channel: "answer", bytes: encodeAnswers(frame) });
         return;
       }

@@ -90,9 +90,8 @@ class Simulation {
     checkOneEffect,
     checkUrgentFirst,
     checkBounds,
-    // Two lost workers that had the same input are reason enough to suspect it. A device that hangs
-    // is found out by each scheduler for itself, and one that will be lost ends with its next run.
-    (report) => checkRecovery(report, (code) => code === "INPUT_QUARANTINED" && this.#losesMore),
+    // While workers are lost by other things, two that had the same input are reason enough.
+    (report) => checkRecovery(report, (code) => code === "INPUT_QUARANTINED" && this.#faulty),
     (report) => checkCheckedBytes(report, WORD_US),
   ]);
   readonly #outcomes = new Map<string, number>();
@@ -129,12 +128,6 @@ class Simulation {
     this.#store = new JobStore(world);
     const { ingresses } = this.#cluster;
     this.#jobs = new JobDesk(world, this.#store, ingresses, this.#workload, random.fork());
-  }
-
-  /** Workers are lost by other things than inputs. */
-  get #losesMore(): boolean {
-    const { incidents } = this.#scenario;
-    return this.#faulty || incidents.has("hang") || incidents.has("gpuLost");
   }
 
   run(): Report {

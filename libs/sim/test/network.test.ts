@@ -42,9 +42,9 @@ class Listener implements Member {
   }
 }
 
-function network(options: Partial<NetworkOptions> = {}) {
+function network(options: Partial<NetworkOptions> = {}, seed = 1) {
   const timeline = new Timeline();
-  const made = new Network(timeline, seededRandom(1), { ...CALM, ...options });
+  const made = new Network(timeline, seededRandom(seed), { ...CALM, ...options });
   const one = new Listener("one");
   const two = new Listener("two", ["disconnect", "workerBeat"]);
   made.join(one);
@@ -108,6 +108,16 @@ describe("the network", () => {
     broken.leave("one", true);
     timeline.runUntil(2_000_000);
     expect(two.names).toEqual(['{"client":{"name":"one"}}']);
+  });
+
+  test("announces the end of a connection after all that came by it", () => {
+    for (let round = 0; round < 20; round++) {
+      const { timeline, network: broken, two, say } = network({ jitterUs: 3_000 }, round);
+      for (const value of numbers(10)) say(value);
+      broken.disconnect("one", true);
+      while (two.names.length === 0) timeline.runUntil(timeline.nowUs + 10);
+      expect(two.heard).toEqual(numbers(10));
+    }
   });
 
   test("loses all that is on its way when the broker restarts, and announces nobody", () => {

@@ -13,6 +13,8 @@ import { type Count, type Distribution, BATCH_BUCKETS, type Metrics } from "@mil
 import type { Refusal, SchedulerEffect } from "@millrace/scheduling";
 import { type Log, unreachable } from "@millrace/std";
 
+type Refuse = Extract<SchedulerEffect, { readonly type: "refuse" }>;
+
 const utf8 = new TextEncoder();
 
 export class Performer {
@@ -62,7 +64,7 @@ export class Performer {
         return;
       }
       case "refuse":
-        return this.#refuse(effect.ingress, effect.refusals);
+        return this.#refuse(effect);
       case "command": {
         const { command, why, worker } = effect;
         const ref = command.kind === "load" ? command.spec.name : command.ref;
@@ -78,7 +80,7 @@ export class Performer {
     }
   }
 
-  #refuse(ingress: string, refusals: readonly Refusal[]): void {
+  #refuse({ ingress, lost, refusals }: Refuse): void {
     this.refused += refusals.length;
     for (const { code, message, seq } of refusals) {
       this.#refusals(code).inc();
@@ -87,7 +89,7 @@ export class Performer {
     }
     for (let at = 0; at < refusals.length; at += FRAME_ITEMS_MAX) {
       const answers = refusals.slice(at, at + FRAME_ITEMS_MAX).map(answerOf);
-      const frame = encodeAnswers({ from: this.#id, device: "", answers });
+      const frame = encodeAnswers({ from: this.#id, device: lost, answers });
       this.#bus.publish(subjects.answer(ingress), frame);
     }
   }
