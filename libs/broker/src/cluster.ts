@@ -28,6 +28,7 @@ const SERVERS = 3;
 const POLL_MS = 50;
 /** The servers elect a leader of JetStream's metadata; 4 to 9 s where the first round is a tie. */
 const QUORUM_MS_MAX = 30_000;
+const PROGRESS_MS = 2_000;
 
 /**
  * Resolves when all three are ready and JetStream has a leader.
@@ -65,7 +66,10 @@ export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
       ),
     );
   }
-  await awaitQuorum(places.map(({ monitorPort }) => `http://127.0.0.1:${monitorPort}`));
+  await awaitQuorum(
+    places.map(({ monitorPort }) => `http://127.0.0.1:${monitorPort}`),
+    options.report ?? (() => undefined),
+  );
   return new Brokers(
     brokers,
     places.map(({ monitorPort }) => monitorPort),
@@ -124,15 +128,26 @@ export class Brokers implements AsyncDisposable {
 }
 
 /** Every server says that JetStream is current: it has a leader and no stream lags. */
-async function awaitQuorum(monitors: readonly string[]): Promise<void> {
-  const lastAtMs = performance.now() + QUORUM_MS_MAX;
+async function awaitQuorum(
+  monitors: readonly string[],
+  report: (line: string) => void,
+): Promise<void> {
+  const startedAtMs = performance.now();
+  let saidAtMs = startedAtMs;
   for (const monitor of monitors) {
     for (;;) {
       const health = (await readJson(`${monitor}/healthz`)) as Health | undefined;
       if (health?.status === "ok") break;
-      if (performance.now() > lastAtMs) {
+      const nowMs = performance.now();
+      if (nowMs - saidAtMs >= PROGRESS_MS) {
+        saidAtMs = nowMs;
+        const seconds = Math.round((nowMs - startedAtMs) / 1000);
+        report(`the NATS servers elect a leader of JetStream, ${seconds} s`);
+      }
+      if (nowMs - startedAtMs > QUORUM_MS_MAX) {
         throw new Error(
-          `nats-server's cluster has no quorum after ${QUORUM_MS_MAX} ms: ${health?.error ?? "no answer"}`,
+          `nats-server's cluster has no quorum after ${QUORUM_MS_MAX} ms: ` +
+            (health?.error ?? "no answer"),
         );
       }
       await sleep(POLL_MS);

@@ -1,10 +1,5 @@
 export { Brokers, type BrokersOptions, startBrokers } from "./cluster.ts";
-export {
-  type ClusterConfig,
-  PAYLOAD_BYTES_MAX,
-  renderServerConfig,
-  type ServerConfig,
-} from "./config.ts";
+export { type ClusterConfig, renderServerConfig, type ServerConfig } from "./config.ts";
 export {
   createCredentials,
   createRouteSecret,
@@ -15,7 +10,6 @@ export {
 export { findServer, type FindOptions, ServerNotFoundError } from "./find.ts";
 export {
   type Account,
-  ACCOUNTS,
   type Grant,
   inboxPrefix,
   PERMISSIONS,
@@ -24,5 +18,5 @@ export {
   USERS,
 } from "./permissions.ts";
 export { Broker, type BrokerOptions, startBroker } from "./start.ts";
-export { isNewEnough, SERVER_VERSION, SERVER_VERSION_MIN } from "./version.ts";
-export { aptWay, type Attempt, defaultWays, goWay, releaseWay, type Way } from "./ways.ts";
+export { isNewEnough, SERVER_VERSION } from "./version.ts";
+export { aptWay, type Attempt, releaseWay, type Way } from "./ways.ts";

@@ -4,10 +4,12 @@ import {
   DEAD_STREAM,
   JOB_CONSUMER,
   JOB_HOOK_STREAM,
+  JOB_LANES,
   JOB_OBJECT_BUCKET,
   JOB_RESULT_STREAM,
   JOB_STATE_BUCKET,
   JOB_STREAM,
+  jobLaneConsumer,
   subjects,
 } from "@millrace/protocol";
 import { readStream } from "./rights.ts";
@@ -15,15 +17,21 @@ import { readStream } from "./rights.ts";
 const JOB_STATE = `KV_${JOB_STATE_BUCKET}`;
 const JOB_OBJECTS = `OBJ_${JOB_OBJECT_BUCKET}`;
 
-/** Taking messages from a queue by its durable consumer, and saying what became of them. */
-const takeFrom = (stream: string): readonly string[] => [
+/** Taking messages from a queue by its durable consumers, and saying what became of them. */
+const takeFrom = (stream: string, consumer: string): readonly string[] => [
   `$JS.API.STREAM.INFO.${stream}`,
-  `$JS.API.CONSUMER.INFO.${stream}.${JOB_CONSUMER}`,
-  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${JOB_CONSUMER}`,
-  `$JS.ACK.${stream}.${JOB_CONSUMER}.>`,
+  `$JS.API.CONSUMER.INFO.${stream}.${consumer}`,
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
+  `$JS.ACK.${stream}.${consumer}.>`,
   // The form with domain and account, which newer servers use.
-  `$JS.ACK.*.*.${stream}.${JOB_CONSUMER}.>`,
+  `$JS.ACK.*.*.${stream}.${consumer}.>`,
 ];
+
+/** Only these can be made for the queue of jobs, each for its own lane: none listens to others. */
+const LANES = Array.from({ length: JOB_LANES }, (_, lane) => {
+  const consumer = `${JOB_STREAM}.${jobLaneConsumer(lane)}`;
+  return `$JS.API.CONSUMER.CREATE.${consumer}.${subjects.jobLane(lane)}`;
+});
 
 /** Durable jobs, for the ingress: it takes them in, runs them, and files their results. */
 export const RUN_JOBS: readonly string[] = [
@@ -33,8 +41,8 @@ export const RUN_JOBS: readonly string[] = [
   subjects.jobDead("*", "*", "*"),
   `$KV.${JOB_STATE_BUCKET}.*.*`,
   `$O.${JOB_OBJECT_BUCKET}.>`,
-  ...takeFrom(JOB_STREAM),
-  ...takeFrom(JOB_HOOK_STREAM),
+  ...takeFrom(JOB_STREAM, "*"),
+  ...takeFrom(JOB_HOOK_STREAM, JOB_CONSUMER),
   ...readStream(JOB_STATE),
   `$JS.API.STREAM.INFO.${JOB_RESULT_STREAM}`,
   `$JS.API.STREAM.MSG.GET.${JOB_RESULT_STREAM}`,
@@ -55,10 +63,10 @@ export const MANAGE_JOBS: readonly string[] = [
   ...[JOB_STREAM, JOB_HOOK_STREAM, JOB_RESULT_STREAM, DEAD_STREAM, JOB_STATE, JOB_OBJECTS].flatMap(
     makeStream,
   ),
-  ...[JOB_STREAM, JOB_HOOK_STREAM].flatMap((stream) => [
-    `$JS.API.CONSUMER.INFO.${stream}.${JOB_CONSUMER}`,
-    `$JS.API.CONSUMER.CREATE.${stream}.${JOB_CONSUMER}`,
-  ]),
+  `$JS.API.CONSUMER.INFO.${JOB_STREAM}.*`,
+  ...LANES,
+  `$JS.API.CONSUMER.INFO.${JOB_HOOK_STREAM}.${JOB_CONSUMER}`,
+  `$JS.API.CONSUMER.CREATE.${JOB_HOOK_STREAM}.${JOB_CONSUMER}`,
   `$JS.API.STREAM.MSG.GET.${DEAD_STREAM}`,
   `$JS.API.STREAM.MSG.DELETE.${DEAD_STREAM}`,
   // A replayed chunk's result makes room for the next one.

@@ -3,6 +3,8 @@
  * a subject. Who may use which is the table in `broker`.
  */
 
+import { hash32, isName } from "@millrace/std";
+
 export const subjects = {
   /** Ingress to scheduler: ticket frames and cancellations. */
   ticket: (schedulerId: string) => `mr.ticket.${schedulerId}`,
@@ -21,8 +23,9 @@ export const subjects = {
   schedulerHeartbeat: (schedulerId: string) => `mr.hb.scheduler.${schedulerId}`,
   workerHeartbeat: (workerId: string) => `mr.hb.worker.${workerId}`,
   ingressHeartbeat: (ingressId: string) => `mr.hb.ingress.${ingressId}`,
-  /** The queue of durable jobs: one message is one chunk of a job's items. */
-  job: (tenant: string, model: string) => `mr.job.${tenant}.${model}`,
+  /** The queue of durable jobs: one message is one chunk of a job's items, in its tenant's lane. */
+  job: (tenant: string, model: string) => `mr.job.${jobLane(tenant)}.${tenant}.${model}`,
+  jobLane: (lane: number) => `mr.job.${lane}.*.*`,
   /** The results of one chunk; the first write stands. */
   jobResult: (tenant: string, job: string, chunk: string) => `mr.result.${tenant}.${job}.${chunk}`,
   /** A chunk that was given up, with its items and the reason. */
@@ -54,14 +57,20 @@ export const DISCONNECTS = "mr.sys.disconnect";
 export const REGISTRY_BUCKET = "mr_models";
 export const BLOB_BUCKET = "mr_blobs";
 /** Durable jobs: their queue, records, results, dead letters, large objects and webhooks. */
-export const JOB_STREAM = "mr_jobs";
+export const JOB_STREAM = "mr_job_chunks";
 export const JOB_STATE_BUCKET = "mr_job_state";
 export const JOB_RESULT_STREAM = "mr_job_results";
 export const JOB_OBJECT_BUCKET = "mr_job_objects";
 export const JOB_HOOK_STREAM = "mr_job_hooks";
 export const DEAD_STREAM = "mr_dead";
-/** The durable consumer of the queue of jobs, and that of the queue of webhooks. */
+/** The durable consumer of the queue of webhooks. */
 export const JOB_CONSUMER = "runner";
+/** Lanes of the queue of jobs: runners take from them in turn. Each has a durable consumer. */
+export const JOB_LANES = 16;
+export const jobLaneConsumer = (lane: number): string => `lane-${lane}`;
+/** `*` and `<tenant>` stand for all of them. */
+const jobLane = (tenant: string): string =>
+  isName(tenant) ? String(hash32(tenant) % JOB_LANES) : tenant === "*" ? "*" : "<lane>";
 
 /** Load facts by minute and by hour, the cost ledger, forecasts and plans, and leases. */
 export const LOAD_MINUTE_STREAM = "mr_load_minute";
@@ -176,7 +185,10 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
     from: "ingress, millrace command",
     to: "ingress",
     content: `JSON lines, stream \`${JOB_STREAM}\``,
-    meaning: "the queue of durable jobs: one message is one chunk of a job's items",
+    meaning:
+      "the queue of durable jobs: a message is a chunk of a job's items. A tenant's are in one " +
+      "of sixteen lanes, and runners take from them in turn; tenants of one lane are not told " +
+      "apart, and a chunk of one item has as much of a turn as one of 64",
   },
   {
     subject: subjects.jobResult("<tenant>", "<job>", "<chunk>"),

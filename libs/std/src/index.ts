@@ -8,3 +8,4 @@ export { NumberMap } from "./number-map.ts";
 export { type Random, seededRandom } from "./random.ts";
 export { type Fail, fail, type Ok, ok, type Result } from "./result.ts";
 export { Ring } from "./ring.ts";
+export { Turns } from "./turns.ts";

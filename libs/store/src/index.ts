@@ -1,11 +1,12 @@
 export { type BlobCache, type BlobCacheOptions, createBlobCache } from "./cache.ts";
-export { type Blobs, BLOB_BYTES_MAX } from "./blobs.ts";
+export type { Blobs } from "./blobs.ts";
 export { digestOf, isDigest } from "./digest.ts";
 export { type DeadLetter, DeadLetters } from "./jobs/dead-letters.ts";
 export type { JobObjects, StoredObject, Upload } from "./jobs/job-objects.ts";
 export type { JobChange, JobRead, JobRecords } from "./jobs/job-records.ts";
 export type { ChunkCounts, ChunkKey, JobResults } from "./jobs/job-results.ts";
 export { type JobStore, openJobStore } from "./jobs/job-store.ts";
+export type { FairQueue } from "./jobs/lane-queue.ts";
 export { ACK_WAIT_MS, type JobStorageOptions } from "./jobs/job-streams.ts";
 export type { Task, WorkQueue } from "./jobs/work-queue.ts";
 export {

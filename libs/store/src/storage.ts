@@ -17,6 +17,8 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 ]);
 
 const STREAM_NOT_FOUND = 10059;
+/** Servers of a cluster that has just started do not know of each other yet. */
+const NO_SUITABLE_PEERS = 10005;
 const WRONG_LAST_SEQUENCE: ReadonlySet<number> = new Set([10071, 10164]);
 
 /** True when somebody else wrote the key since it was read. */
@@ -41,8 +43,8 @@ export function storageFault(error: unknown, what: string): Fault {
         return fault("DISCONNECTED", `${what}: the bucket has not been created yet`);
       }
       // 503 of the API itself: no leader yet, or JetStream is still starting.
-      const code = cause.status === 503 ? "DISCONNECTED" : "INTERNAL";
-      return fault(code, `${what}: ${cause.message}`);
+      const starting = cause.status === 503 || cause.code === NO_SUITABLE_PEERS;
+      return fault(starting ? "DISCONNECTED" : "INTERNAL", `${what}: ${cause.message}`);
     }
   }
   return fault("INTERNAL", `${what}: ${error instanceof Error ? error.message : String(error)}`);

@@ -111,7 +111,9 @@ test("a record with an end expires by itself, and can be begun anew", async () =
 test("a message is put in once, taken once, given back, and gone when it is done", async () => {
   const subject = subjects.job("acme", "digits");
   for (let at = 0; at < 3; at++) value(await store.queue.add(subject, "a:1", Buffer.from("a")));
-  expect(value(await store.queue.count("mr.job.acme.*"))).toEqual(new Map([[subject, 1]]));
+  expect(value(await store.queue.count(subjects.job("acme", "*")))).toEqual(
+    new Map([[subject, 1]]),
+  );
   const first = await take();
   expect(Buffer.from(first.bytes).toString()).toBe("a");
   expect(first.deliveries).toBe(1);
@@ -134,6 +136,45 @@ test("a tenant's queue for a model has a bound, and another's has its own", asyn
   expect(refused).toMatchObject({ ok: false, error: { code: "JOBS_FULL" } });
   value(await store.queue.add(subjects.job("other", "digits"), "o:1", Buffer.from("x")));
   for (let at = 0; at <= QUEUED_MAX; at++) await (await take()).done();
+});
+
+test("one tenant's backlog does not stand before another's chunk", async () => {
+  for (let at = 0; at < QUEUED_MAX; at++) {
+    value(await store.queue.add(subjects.job("greedy", "digits"), `b:${at}`, Buffer.from("g")));
+  }
+  value(await store.queue.add(subjects.job("modest", "digits"), "m:1", Buffer.from("m")));
+  const taken: string[] = [];
+  for (let at = 0; at <= QUEUED_MAX; at++) {
+    const task = await take();
+    taken.push(Buffer.from(task.bytes).toString());
+    await task.done();
+  }
+  expect(taken.filter((tenant) => tenant === "g")).toHaveLength(QUEUED_MAX);
+  expect(taken.indexOf("m")).toBeLessThanOrEqual(2);
+});
+
+test("what is at hand when a queue is closed is given to another", async () => {
+  const { connection } = await connectAs("ingress");
+  const closing = (await openJobStore(connection)).queue;
+  for (const tenant of ["greedy", "modest", "acme"]) {
+    const subject = subjects.job(tenant, "digits");
+    value(await store.queue.add(subject, `c:${tenant}`, Buffer.from(tenant)));
+  }
+  const first = present(value(await closing.take(5_000)), "a task");
+  closing.close();
+  expect(value(await closing.take(5_000))).toBeUndefined();
+  await first.done();
+  const others: string[] = [];
+  for (let left = 2; left > 0; left--) {
+    const task = await take();
+    others.push(Buffer.from(task.bytes).toString());
+    await task.done();
+  }
+  expect([Buffer.from(first.bytes).toString(), ...others].toSorted()).toEqual([
+    "acme",
+    "greedy",
+    "modest",
+  ]);
 });
 
 test("the first result of a chunk stands, whoever writes after it (I5)", async () => {

@@ -104,7 +104,7 @@ test("a letter whose chunk was done after all is only removed", async () => {
   const [letter] = value(await admin.dead.list());
   expect(await replayLetter(admin, present(letter, "the letter"))).toMatch(/somebody else/);
   expect(value(await admin.dead.list())).toEqual([]);
-  expect(value(await ingress.queue.count("mr.job.*.*")).size).toBe(0);
+  expect(value(await ingress.queue.count(subjects.job("*", "*"))).size).toBe(0);
 });
 
 test("a letter of a job that is no longer kept stays, and says so", async () => {

@@ -6,22 +6,23 @@ import { Objm } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/transport-node";
 import {
   FaultError,
+  JOB_CONSUMER,
   JOB_HOOK_STREAM,
   JOB_OBJECT_BUCKET,
   JOB_STATE_BUCKET,
-  JOB_STREAM,
 } from "@millrace/protocol";
 import { CALL_MS_MAX, storageFault } from "../storage.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { BucketObjects, type JobObjects } from "./job-objects.ts";
 import { type JobRecords, KvJobRecords } from "./job-records.ts";
 import { type JobResults, StreamResults } from "./job-results.ts";
+import { type FairQueue, LaneQueue } from "./lane-queue.ts";
 import { StreamQueue, type WorkQueue } from "./work-queue.ts";
 
 export interface JobStore {
   readonly records: JobRecords;
-  /** Chunks to run. */
-  readonly queue: WorkQueue;
+  /** Chunks to run, of one tenant after the other. */
+  readonly queue: FairQueue;
   /** Webhooks to send. */
   readonly hooks: WorkQueue;
   readonly results: JobResults;
@@ -49,11 +50,10 @@ export async function openJobStore(
     });
     const objects = new BucketObjects(await new Objm(client).open(JOB_OBJECT_BUCKET, false));
     const records = new KvJobRecords(client, bucket);
-    const queue = new StreamQueue(client, JOB_STREAM);
     return {
       records,
-      queue,
-      hooks: new StreamQueue(client, JOB_HOOK_STREAM),
+      queue: new LaneQueue(client),
+      hooks: new StreamQueue(client, JOB_HOOK_STREAM, JOB_CONSUMER),
       results: new StreamResults(client, objects, keptMs),
       objects,
       dead: new DeadLetters(client),

@@ -16,10 +16,12 @@ import {
   DEAD_STREAM,
   JOB_CONSUMER,
   JOB_HOOK_STREAM,
+  JOB_LANES,
   JOB_OBJECT_BUCKET,
   JOB_RESULT_STREAM,
   JOB_STATE_BUCKET,
   JOB_STREAM,
+  jobLaneConsumer,
   subjects,
 } from "@millrace/protocol";
 
@@ -98,10 +100,11 @@ export async function createJobStorage(
       ...stream,
     });
   }
-  for (const stream of [JOB_STREAM, JOB_HOOK_STREAM]) {
-    if (await isThere(() => consumers.info(stream, JOB_CONSUMER))) continue;
+  const consume = async (stream: string, name: string, filter?: string): Promise<void> => {
+    if (await isThere(() => consumers.info(stream, name))) return;
     await consumers.add(stream, {
-      durable_name: JOB_CONSUMER,
+      durable_name: name,
+      ...(filter === undefined ? {} : { filter_subject: filter }),
       ack_policy: AckPolicy.Explicit,
       deliver_policy: DeliverPolicy.All,
       ack_wait: ACK_WAIT_MS * 1e6,
@@ -109,7 +112,11 @@ export async function createJobStorage(
       max_deliver: -1,
       max_ack_pending: ACK_PENDING_MAX,
     });
-  }
+  };
+  const lanes = Array.from({ length: JOB_LANES }, (_, lane) =>
+    consume(JOB_STREAM, jobLaneConsumer(lane), subjects.jobLane(lane)),
+  );
+  await Promise.all([...lanes, consume(JOB_HOOK_STREAM, JOB_CONSUMER)]);
   await new Kvm(client).create(JOB_STATE_BUCKET, {
     history: 1,
     replicas,

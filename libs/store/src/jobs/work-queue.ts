@@ -5,7 +5,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Consumer, JetStreamClient, JsMsg } from "@nats-io/jetstream";
-import { type Fault, JOB_CONSUMER } from "@millrace/protocol";
+import type { Fault } from "@millrace/protocol";
 import { assert, ok, type Result } from "@millrace/std";
 import { CALL_MS_MAX } from "../storage.ts";
 import { attempt, persist } from "./calls.ts";
@@ -42,11 +42,14 @@ const MS_US = 1000;
 export class StreamQueue implements WorkQueue {
   readonly #client: JetStreamClient;
   readonly #stream: string;
+  readonly #name: string;
   #consumer: Consumer | undefined;
 
-  constructor(client: JetStreamClient, stream: string) {
+  /** @param consumer the durable consumer whose messages are taken. */
+  constructor(client: JetStreamClient, stream: string, consumer: string) {
     this.#client = client;
     this.#stream = stream;
+    this.#name = consumer;
   }
 
   async add(subject: string, id: string, bytes: Uint8Array): Promise<Result<void, Fault>> {
@@ -58,7 +61,7 @@ export class StreamQueue implements WorkQueue {
   async take(waitMs: number): Promise<Result<Task | undefined, Fault>> {
     const came = new AbortController();
     const message = await attempt("taking from the queue", async () => {
-      this.#consumer ??= await this.#client.consumers.get(this.#stream, JOB_CONSUMER);
+      this.#consumer ??= await this.#client.consumers.get(this.#stream, this.#name);
       // A pull that was lost with its connection may never end by itself.
       const late = sleep(waitMs + SLACK_MS, null, { ref: false, signal: came.signal });
       return Promise.race([this.#consumer.next({ expires: waitMs }), late.catch(() => null)]);

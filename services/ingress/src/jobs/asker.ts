@@ -7,14 +7,14 @@
 import { type ItemWindow, judge, resultLine } from "@millrace/jobs";
 import { type InferResponse, parseInferRequest } from "@millrace/openinference";
 import { type Fault, fault, type Tier } from "@millrace/protocol";
-import { fail, ok, type Result } from "@millrace/std";
+import { fail, ok, type Result, Turns } from "@millrace/std";
 import type { Access } from "../access.ts";
 import type { Catalogue, ServedModel } from "../catalogue.ts";
 import type { Inference } from "../inference.ts";
 
 export interface AskerOptions {
-  readonly catalogue: Catalogue;
-  readonly inference: Inference;
+  readonly catalogue: Pick<Catalogue, "serve">;
+  readonly inference: Pick<Inference, "ask" | "abandon">;
   readonly window: ItemWindow;
   readonly nowUs: () => number;
 }
@@ -38,27 +38,26 @@ const encoder = new TextEncoder();
 
 export class Asker {
   readonly #options: AskerOptions;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Turns<() => void>();
 
   constructor(options: AskerOptions) {
     this.#options = options;
   }
 
-  /** Items that wait for room in the window. */
+  /** Items that wait for room in the window, tenants in turn. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /** One try: the item's line of the results, or why there is none. CANCELLED after `signal`. */
   async ask(question: ItemQuestion, signal: AbortSignal): Promise<Result<string, Fault>> {
-    const { window, catalogue } = this.#options;
-    while (!window.hasRoom) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    if (signal.aborted) return this.#pass(fail(CANCELLED));
-    const model = catalogue.serve(question.model, question.version);
-    if (!model.ok) return this.#pass(model);
-    return this.#send(question, model.value, signal);
+    await new Promise<void>((resolve) => {
+      this.#waiting.add(question.tenant, resolve);
+      this.#letIn();
+    });
+    const model = this.#options.catalogue.serve(question.model, question.version);
+    if (signal.aborted) return this.#unsent(CANCELLED);
+    return model.ok ? this.#send(question, model.value, signal) : this.#unsent(model.error);
   }
 
   async #send(
@@ -68,11 +67,10 @@ export class Asker {
   ): Promise<Result<string, Fault>> {
     const { inference, window, nowUs } = this.#options;
     const parsed = parseInferRequest(model.signature, encoder.encode(question.json), undefined);
-    if (!parsed.ok) return this.#pass(parsed);
+    if (!parsed.ok) return this.#unsent(parsed.error);
     const access: Access = { client: `job:${question.tenant}`, limits: LIMITS, models: undefined };
     const sentUs = nowUs();
     const { promise, resolve } = Promise.withResolvers<Result<InferResponse, Fault>>();
-    window.sent();
     const seq = inference.ask({
       access,
       model,
@@ -95,14 +93,26 @@ export class Asker {
     if (answer.ok) window.served(now - sentUs, now);
     else if (judge(answer.error.code) === "wait") window.refused(now);
     else window.failed();
-    return this.#pass(answer.ok ? ok(lineOf(question.item, answer.value)) : answer);
+    this.#letIn();
+    return answer.ok ? ok(lineOf(question.item, answer.value)) : answer;
   }
 
-  /** Lets the next one look for room. */
-  #pass<T>(answer: T): T {
-    this.#waiting.shift()?.();
-    if (this.#options.window.hasRoom) this.#waiting.shift()?.();
-    return answer;
+  /** Its room is for others. */
+  #unsent(reason: Fault): Result<never, Fault> {
+    this.#options.window.failed();
+    this.#letIn();
+    return fail(reason);
+  }
+
+  /** Whoever is let in has its room from now on: nobody loses a turn by looking in vain. */
+  #letIn(): void {
+    const { window } = this.#options;
+    while (window.hasRoom) {
+      const enter = this.#waiting.next();
+      if (enter === undefined) return;
+      window.sent();
+      enter();
+    }
   }
 }
 

@@ -77,10 +77,10 @@ export class Runner {
   /** Takes nothing more, and gives back what is not done. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#options.store.queue.close();
     await Promise.all(this.#running);
   }
 
-  /** What an idle loop still waits for when it is stopped is given back when it comes. */
   async #loop(): Promise<void> {
     const { signal } = this.#stopping;
     const { store, log } = this.#options;
