@@ -17,6 +17,8 @@ export interface WorkerEntry {
   readonly lifecycle: Lifecycle;
   /** Whole. */
   readonly workerMs: number;
+  /** Of models that they fetched from a store in another zone. */
+  readonly bytesAcrossZones: number;
 }
 
 /** Whose use it is. `key` is the id of the API key, never the key. */
@@ -68,8 +70,13 @@ export interface Booked {
   readonly refused: readonly string[];
 }
 
+const NOBODY = { tenant: "(none)", priority: "(none)", key: "(none)" } as const;
+
 /** Paid for and used by nobody in its period. */
-export const IDLE: Account = { model: "(idle)", tenant: "-", priority: "-", key: "-" };
+export const IDLE: Account = { model: "(idle)", ...NOBODY };
+
+/** Models on their way to workers in other zones than the store's: they serve whoever comes. */
+export const FETCHES: Account = { model: "(fetches)", ...NOBODY };
 
 const HOUR_MS = 3_600_000n;
 const HOUR_US = 3_600_000_000;
@@ -116,6 +123,10 @@ class Booking {
       usage.push(entry);
       this.#usage.set(period, usage);
       return;
+    }
+    if (entry.bytesAcrossZones > 0) {
+      const { bytesAcrossZones } = entry;
+      this.#charge(FETCHES, { ...NOTHING, bytesAcrossZones }, this.#crossingOf(entry));
     }
     const key = offerKey(entry);
     if (!this.#prices.has(key)) {
@@ -168,7 +179,7 @@ class Booking {
     }
   }
 
-  #crossingOf({ bytesAcrossZones }: UsageEntry): number {
+  #crossingOf({ bytesAcrossZones }: Pick<LedgerEntry, "bytesAcrossZones">): number {
     const micros = Number((BigInt(this.#crossingMicrosPerGb) * BigInt(bytesAcrossZones)) / GB);
     this.#crossingMicros += micros;
     return micros;
@@ -199,7 +210,11 @@ const NOTHING: Use = { requests: 0, tokens: 0, deviceUs: 0, bytesAcrossZones: 0 
 function problemOf(entry: LedgerEntry): string | undefined {
   const counts =
     entry.type === "workers"
-      ? { atUs: entry.atUs, workerMs: entry.workerMs }
+      ? {
+          atUs: entry.atUs,
+          workerMs: entry.workerMs,
+          bytesAcrossZones: entry.bytesAcrossZones,
+        }
       : {
           atUs: entry.atUs,
           requests: entry.requests,

@@ -1,7 +1,7 @@
 /**
  * From what the cluster writes down to the ledger: worker time by the minute, and load facts. A
- * fact does not say which kind of worker served it, so its device time is laid on the kinds of its
- * period as their worker time is.
+ * fact says which kind of worker served it; of one that does not, the device time is laid on the
+ * kinds of its period as their worker time is.
  */
 
 import type { LoadFact, LedgerEntry as WorkerMinute } from "@millrace/protocol";
@@ -23,13 +23,22 @@ export function ledgerOf(
   periodUs = HOUR_US,
 ): LedgerEntry[] {
   const kinds = new Map<number, Map<string, number>>();
-  const time = workers.map(({ atUs, kind, zone, lifecycle, workerUs }): WorkerEntry => {
+  const time = workers.map((minute): WorkerEntry => {
+    const { atUs, kind, zone, lifecycle, workerUs, crossingBytes } = minute;
     const workerMs = Math.round(workerUs / 1_000);
     const period = Math.floor(atUs / periodUs);
     const there = kinds.get(period) ?? new Map<string, number>();
     there.set(kind, (there.get(kind) ?? 0) + workerMs);
     kinds.set(period, there);
-    return { type: "workers", atUs, kind, zone, lifecycle, workerMs };
+    return {
+      type: "workers",
+      atUs,
+      kind,
+      zone,
+      lifecycle,
+      workerMs,
+      bytesAcrossZones: crossingBytes,
+    };
   });
   const use = facts.flatMap((fact) =>
     usageOf(fact, kinds.get(Math.floor(fact.atUs / periodUs)) ?? new Map()),
@@ -42,7 +51,7 @@ function usageOf(fact: LoadFact, kinds: ReadonlyMap<string, number>): UsageEntry
   const { atUs, computeUs, crossingBytes, inputTokens, model, outputTokens, priority } = fact;
   if (fact.served === 0 && computeUs === 0 && crossingBytes === 0) return [];
   const tenant = fact.tenant ?? UNKNOWN;
-  const places = kinds.size === 0 ? [[NOWHERE, 1] as const] : [...kinds];
+  const places = placesOf(fact.kind, kinds);
   const parts = splitByWeight(
     computeUs,
     places.map(([, workerMs]) => workerMs),
@@ -60,6 +69,15 @@ function usageOf(fact: LoadFact, kinds: ReadonlyMap<string, number>): UsageEntry
     deviceUs: parts[at] ?? 0,
     bytesAcrossZones: at === 0 ? crossingBytes : 0,
   }));
+}
+
+/** Kinds with their weights. */
+function placesOf(
+  kind: string | undefined,
+  kinds: ReadonlyMap<string, number>,
+): readonly (readonly [kind: string, weight: number])[] {
+  if (kind !== undefined) return [[kinds.has(kind) ? kind : NOWHERE, 1]];
+  return kinds.size === 0 ? [[NOWHERE, 1]] : [...kinds];
 }
 
 /** Workers that the book has no price for: paid by somebody, and by this account unknown. */

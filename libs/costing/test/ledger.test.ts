@@ -27,6 +27,7 @@ const workers = (change: Partial<WorkerEntry> = {}): WorkerEntry => ({
   zone: "us-east-2a",
   lifecycle: "on-demand",
   workerMs: HOUR_MS,
+  bytesAcrossZones: 0,
   ...change,
 });
 
@@ -53,6 +54,7 @@ const entryOf = fc.oneof(
     zone: fc.constantFrom(...DEFAULT_PRICE_BOOK.zones),
     lifecycle: fc.constantFrom("on-demand" as const, "spot" as const),
     workerMs: fc.nat(10 * HOUR_MS),
+    bytesAcrossZones: fc.nat(10 ** 10),
   }),
   fc.record({
     type: fc.constant("usage" as const),

@@ -23,6 +23,7 @@ const minute = (change: Partial<LedgerEntry> = {}): LedgerEntry => ({
   zone: "us-east-2a",
   lifecycle: "on-demand",
   workerUs: MINUTE_US,
+  crossingBytes: 0,
   ...change,
 });
 
@@ -103,6 +104,30 @@ test("use is laid on the kinds of its hour as their worker time is", () => {
     ["gpu-l4", 1_000, 9],
     ["cpu-16", 3_000, 0],
   ]);
+});
+
+test("what a worker is known to have answered is the use of its kind alone", () => {
+  const entries = ledgerOf(
+    [minute(), minute({ kind: "cpu-16" })],
+    [fact({ kind: "cpu-16" }), fact({ kind: "gpu-unpaid" })],
+  );
+  const uses = entries.flatMap((entry) =>
+    entry.type === "usage" ? [[entry.kind, entry.deviceUs, entry.requests]] : [],
+  );
+  expect(uses).toEqual([
+    ["cpu-16", 5_000, 9],
+    ["-", 5_000, 9],
+  ]);
+});
+
+test("models that were fetched from another zone are paid for by no client", () => {
+  const gb = 10 ** 9;
+  const booked = bookEntries(ledgerOf([minute({ crossingBytes: gb })], []), DEFAULT_PRICE_BOOK);
+  expect(booked.crossingMicros).toBe(DEFAULT_PRICE_BOOK.crossingMicrosPerGb);
+  expect(booked.charges.find(({ model }) => model === "(fetches)")).toMatchObject({
+    bytesAcrossZones: gb,
+    micros: DEFAULT_PRICE_BOOK.crossingMicrosPerGb,
+  });
 });
 
 test("requests that were refused are nobody's use", () => {

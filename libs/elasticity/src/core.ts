@@ -8,8 +8,10 @@
  * loop), with a day's horizon in place of one step.
  */
 
-import type { PriceBook } from "@millrace/costing";
+import type { ModelLimits, PriceBook } from "@millrace/costing";
 import {
+  blendedMicrosPerHour,
+  type Decision,
   FollowingCore,
   type FollowOptions,
   type ModelDemand,
@@ -19,6 +21,8 @@ import {
   type PlanRules,
   saneRates,
   spreadWorkers,
+  STEP_RULE,
+  workersByRule,
 } from "@millrace/planning";
 import { assert, present } from "@millrace/std";
 import type { ElasticEffect, ElasticEvent, Pool } from "./events.ts";
@@ -26,13 +30,26 @@ import { FleetState } from "./fleet-state.ts";
 
 const SECOND_US = 1_000_000;
 
+/**
+ * `forecast` is the plan's floor and the loop above it, `reactive` the loop alone. `step-rule` is
+ * the rule of thumb on the load now, to be compared with.
+ */
+export const FLEET_POLICIES = ["forecast", "reactive", "step-rule"] as const;
+export type FleetPolicy = (typeof FLEET_POLICIES)[number];
+
 export interface ElasticOptions {
+  /** `forecast` by default. */
+  readonly policy?: FleetPolicy;
+  /** Of single models, in place of what holds for all. */
+  readonly limits?: ReadonlyMap<string, ModelLimits>;
   readonly prices: PriceBook;
   /** Kinds whose pools are scaled; other workers are counted and left alone. */
   readonly kinds: readonly string[];
   readonly rules: PlanRules;
   readonly follow: FollowOptions;
-  /** Which line of the forecast must be served at once: a key of its quantiles. */
+  /**
+   * Which line of the forecast must be served at once: a key of its quantiles, best of requests.
+   */
   readonly quantile: string;
   /** How long a request may take. */
   readonly objectiveUs: number;
@@ -57,6 +74,8 @@ interface Foreseen {
 interface Work {
   readonly load: number;
   readonly queued: number;
+  /** Rows a second of all models that the plan puts there. */
+  readonly rows: number;
   /** There is work of models that no worker of the kind has held yet. */
   readonly unmeasured: boolean;
 }
@@ -65,6 +84,8 @@ export class ElasticCore {
   readonly #options: ElasticOptions;
   readonly #state: FleetState;
   readonly #forecasts = new Map<string, Foreseen>();
+  /** What was overruled last, by model, without its numbers. */
+  readonly #overruled = new Map<string, string>();
   readonly #following: ReadonlyMap<string, FollowingCore>;
   /** Pools that refused, until when they are left alone. */
   readonly #closed = new Map<string, number>();
@@ -132,7 +153,9 @@ export class ElasticCore {
   #foresee(event: Extract<ElasticEvent, { type: "forecastMade" }>): ElasticEffect[] {
     const { forecast, lastPerSecond, model, mostPerSecond, rowsPerRequest } = event;
     const { startUs, stepUs } = forecast;
-    const line = forecast.quantiles[this.#options.quantile] ?? forecast.mean;
+    const { quantile } = this.#options;
+    const line =
+      forecast.requestQuantiles?.[quantile] ?? forecast.quantiles[quantile] ?? forecast.mean;
     const perSecond = line.map((count) => count / (stepUs / SECOND_US));
     const { rates, overruled } = saneRates(perSecond, lastPerSecond, mostPerSecond);
     this.#forecasts.set(model, {
@@ -141,7 +164,17 @@ export class ElasticCore {
       rates: rates.map((rate) => rate * rowsPerRequest),
     });
     const reasons = [...(forecast.overruled ?? []), ...overruled];
-    return reasons.length === 0 ? [] : [{ type: "overruled", model, reasons }];
+    return this.#saidOnce(model, reasons);
+  }
+
+  /** An overruling is news when it begins and when its reasons change, not at every refit. */
+  #saidOnce(model: string, reasons: readonly string[]): ElasticEffect[] {
+    const kind = reasons
+      .map((reason) => reason.replaceAll(/\d+(?:\.\d+)?(?:e[+-]?\d+)?/g, ""))
+      .join();
+    if (kind === (this.#overruled.get(model) ?? "")) return [];
+    this.#overruled.set(model, kind);
+    return [{ type: "overruled", model, reasons }];
   }
 
   #woke(nowUs: number): ElasticEffect[] {
@@ -198,13 +231,20 @@ export class ElasticCore {
         memoryBytes: this.#state.bytes(model),
         workersMin: follow.workersMin,
         workersMax: follow.workersMax,
+        ...this.#options.limits?.get(model),
       };
     });
   }
 
   #follow(kind: string, core: FollowingCore, effects: ElasticEffect[], nowUs: number): void {
-    const { load, queued, unmeasured } = this.#workOf(kind, nowUs);
+    const { load, queued, rows, unmeasured } = this.#workOf(kind, nowUs);
     const ready = this.#state.ready(kind);
+    if (this.#options.policy === "step-rule") {
+      const decision = this.#byRule(rows);
+      effects.push({ type: "decided", kind, decision, load, queued, ready });
+      if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
+      return;
+    }
     // What another left running was needed: it is given back as slowly as one's own.
     const adopted = this.#phase === "adopting" ? ready : 0;
     const decision = core.step(
@@ -223,10 +263,18 @@ export class ElasticCore {
     if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
   }
 
+  /** The rule looks at nothing but the load, and holds nothing back. */
+  #byRule(load: number): Decision {
+    const { advisory, workersMax, workersMin } = this.#options.follow;
+    const ruled = workersByRule(STEP_RULE, load);
+    const workers = Math.max(workersMin, Math.min(workersMax, ruled));
+    return { workers, because: "rule", floorWorkers: 0, binding: !advisory };
+  }
+
   /** The most that the plan wants from now until a worker that is ordered now is ready. */
   #floor(kind: string, nowUs: number): number {
     const plan = this.#plan;
-    if (plan === undefined) return 0;
+    if (plan === undefined || this.#options.policy === "reactive") return 0;
     const startUp = this.#options.prices.kinds.find((each) => each.kind === kind)?.startUpSeconds;
     const untilUs = nowUs + (startUp ?? 0) * SECOND_US;
     let floor = 0;
@@ -238,21 +286,38 @@ export class ElasticCore {
 
   /** What arrives and waits, in workers of the kind, of the models that the plan puts there. */
   #workOf(kind: string, nowUs: number): Work {
+    const drainSeconds = this.#options.follow.drainUs / SECOND_US;
     let load = 0;
     let queued = 0;
+    let rows = 0;
     let unmeasured = false;
     for (const [model, demand] of this.#state.demand()) {
       const rate = this.#state.rate(kind, model);
       const share = this.#shareOf(kind, model, nowUs);
       if (share === 0) continue;
+      rows += share * demand.rowsPerSecond;
       if (rate === undefined) {
         unmeasured ||= demand.rowsPerSecond > 0 || demand.queuedRows > 0;
       } else {
-        load += (share * demand.rowsPerSecond) / rate;
-        queued += (share * demand.queuedRows) / rate;
+        const most = share * this.#mostLoad(kind, model);
+        const asked = Math.min(most, (share * demand.rowsPerSecond) / rate);
+        load += asked;
+        queued += Math.min((most - asked) * drainSeconds, (share * demand.queuedRows) / rate);
       }
     }
-    return { load, queued, unmeasured };
+    return { load, queued, rows, unmeasured };
+  }
+
+  /** Workers' worth of load above which the model would get more workers than it may have. */
+  #mostLoad(kind: string, model: string): number {
+    const { follow, limits, prices, rules } = this.#options;
+    const own = limits?.get(model);
+    if (own === undefined) return Number.POSITIVE_INFINITY;
+    const { budgetMicrosPerHour: budget, workersMax = Number.POSITIVE_INFINITY } = own;
+    const price = blendedMicrosPerHour(kind, prices.offers, rules.spot);
+    const paid = budget === undefined || price === undefined ? workersMax : budget / price;
+    // Just below, because what is a hair above it is rounded up to one worker more.
+    return Math.min(workersMax, Math.floor(paid)) * follow.guardUtilisation * 0.999;
   }
 
   /** Of the model's requests; without a plan all of them on the first kind. */

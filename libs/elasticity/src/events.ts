@@ -57,7 +57,7 @@ export type ElasticEffect =
   | { readonly type: "want"; readonly pool: Pool; readonly count: number }
   | { readonly type: "refit" }
   | { readonly type: "planned"; readonly plan: Plan }
-  /** A forecast that was not believed as it came. */
+  /** A forecast is not believed, for other reasons than before; without any it is again. */
   | { readonly type: "overruled"; readonly model: string; readonly reasons: readonly string[] }
   | {
       readonly type: "decided";

@@ -19,6 +19,12 @@ interface Sums {
   rows: number;
 }
 
+interface Counted {
+  readonly steps: Map<number, Sums>;
+  /** Before its first request a model was not idle: it was not there. */
+  firstStep: number;
+}
+
 export interface ModelHistory {
   readonly series: Series;
   readonly rowsPerRequest: number;
@@ -28,19 +34,21 @@ export interface ModelHistory {
 }
 
 export class LoadHistory {
-  readonly #models = new Map<string, Map<number, Sums>>();
+  readonly #models = new Map<string, Counted>();
   readonly #counted = new Set<number>();
   #firstStep = Number.POSITIVE_INFINITY;
 
   /** Each fact once. */
   add({ model, atUs, arrivals, rows }: LoadFact): void {
-    let steps = this.#models.get(model);
-    if (steps === undefined) {
+    let counted = this.#models.get(model);
+    if (counted === undefined) {
       if (this.#models.size >= MODELS_MAX) return;
-      steps = new Map();
-      this.#models.set(model, steps);
+      counted = { steps: new Map(), firstStep: Number.POSITIVE_INFINITY };
+      this.#models.set(model, counted);
     }
+    const { steps } = counted;
     const step = Math.floor(atUs / STEP_US);
+    counted.firstStep = Math.min(counted.firstStep, step);
     const sums = steps.get(step) ?? { arrivals: 0, rows: 0 };
     steps.set(step, { arrivals: sums.arrivals + arrivals, rows: sums.rows + rows });
     this.#note(step);
@@ -57,10 +65,11 @@ export class LoadHistory {
 
   /** Up to the last step that is over and settled; undefined before there is one. */
   of(model: string, nowUs: number): ModelHistory | undefined {
-    const steps = this.#models.get(model);
+    const counted = this.#models.get(model);
     const end = Math.floor((nowUs - SETTLED_US) / STEP_US);
-    if (steps === undefined || end <= this.#firstStep) return undefined;
-    const first = Math.max(this.#firstStep, end - STEPS_MAX);
+    if (counted === undefined || end <= counted.firstStep) return undefined;
+    const { steps } = counted;
+    const first = Math.max(this.#firstStep, counted.firstStep, end - STEPS_MAX);
     const values: number[] = [];
     let most = 0;
     let arrivals = 0;
@@ -86,7 +95,8 @@ export class LoadHistory {
   /** Drops what no forecast looks at any more. */
   forget(nowUs: number): void {
     const oldest = Math.floor(nowUs / STEP_US) - STEPS_MAX;
-    for (const steps of [...this.#models.values(), this.#counted]) {
+    const models = [...this.#models.values()].map(({ steps }) => steps);
+    for (const steps of [...models, this.#counted]) {
       for (const step of steps.keys()) if (step < oldest) steps.delete(step);
     }
     this.#firstStep = Math.max(this.#firstStep, oldest);

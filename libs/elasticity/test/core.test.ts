@@ -168,6 +168,77 @@ describe("the elastic core", () => {
     expect(decisionOf(rig.wake())?.workers).toBeLessThanOrEqual(6);
   });
 
+  test("a model gets no more workers than it may have, whatever arrives and waits", () => {
+    const limits = new Map([["digits", { workersMax: 3 }]]);
+    const rig = new Rig({ limits });
+    rig.worker("gpu-worker-1");
+    for (let look = 0; look < 20; look++) {
+      rig.load(8 * RATE, 50 * RATE);
+      expect(decisionOf(rig.wake())?.workers).toBeLessThanOrEqual(3);
+    }
+    expect(decisionOf(rig.wake())?.workers).toBe(3);
+  });
+
+  test("a model's budget is so many workers", () => {
+    // Two and a half at a dollar less two cents.
+    const limits = new Map([["digits", { budgetMicrosPerHour: 2_500_000 }]]);
+    const rig = new Rig({ limits });
+    rig.worker("gpu-worker-1");
+    rig.load(8 * RATE);
+    expect(decisionOf(rig.wake())?.workers).toBe(2);
+  });
+
+  test("the plan keeps to a model's own least and most, and says what it lacks", () => {
+    const limits = new Map([["digits", { workersMin: 2, workersMax: 3 }]]);
+    const rig = new Rig({ limits });
+    rig.worker("gpu-worker-1");
+    const counts = [8 * RATE * 300, 0.1 * RATE * 300];
+    rig.forecast([1], { mean: counts, quantiles: { "0.9": counts } });
+    const plan = rig.wake().find(({ type }) => type === "planned");
+    const steps = plan?.type === "planned" ? plan.plan.steps : [];
+    expect(steps.slice(0, 2).map(({ needed }) => needed.get("gpu-l4"))).toEqual([3, 2]);
+    expect(plan?.type === "planned" && plan.plan.infeasible[0]?.message).toContain(
+      "raise the limit",
+    );
+  });
+
+  test.each([
+    [100, 2],
+    [500, 5],
+    [1_500, 10],
+  ])("by the step rule a load of %d is %d workers", (load, workers) => {
+    const rig = new Rig({ policy: "step-rule" });
+    rig.worker("gpu-worker-1");
+    rig.load(load);
+    expect(decisionOf(rig.wake())).toMatchObject({ workers, because: "rule" });
+  });
+
+  test("the reactive policy has no floor of a plan", () => {
+    const rig = new Rig({ policy: "reactive" });
+    rig.worker("gpu-worker-1");
+    rig.load(100);
+    const counts = [8 * RATE * 300];
+    rig.forecast([1], { mean: counts, quantiles: { "0.9": counts } });
+    // The first look takes what it finds for needed.
+    rig.wake();
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 1, floorWorkers: 0 });
+  });
+
+  test("says that it overrules once, and again when that changes or ends", () => {
+    const rig = new Rig();
+    rig.worker("gpu-worker-1");
+    rig.load(500);
+    const reasons = (...counts: readonly number[]): number[] =>
+      rig
+        .forecast([1], { mean: counts, quantiles: { "0.9": counts } })
+        .flatMap((effect) => (effect.type === "overruled" ? [effect.reasons.length] : []));
+    expect(reasons(-5, 1)).toEqual([1]);
+    expect(reasons(-5, -7, 1)).toEqual([]);
+    expect(reasons(-5, Number.NaN, 1)).toEqual([2]);
+    expect(reasons(1, 1)).toEqual([0]);
+    expect(reasons(1, 2)).toEqual([]);
+  });
+
   test("buys spot beyond the base, and on demand where spot is refused", () => {
     const rig = new Rig({ rules: { ...PLAN_RULES, spot: SPOT_RULES } });
     rig.worker("gpu-worker-1");

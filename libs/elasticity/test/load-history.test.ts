@@ -40,7 +40,9 @@ test("minutes of all sources are added up; a step with nobody to count is missin
   expect(a?.rowsPerRequest).toBe(4);
   expect(a?.mostPerSecond).toBe(15 / 300);
   expect(a?.lastPerSecond).toBe(3 / 300);
-  expect(history.of("b", 5 * STEP_US + 90_000_000)?.series.values[1]).toBe(8);
+  // Before its first request it was not idle: it was not there.
+  const b = history.of("b", 5 * STEP_US + 90_000_000);
+  expect(b?.series).toEqual({ startUs: STEP_US, stepUs: STEP_US, values: [8, Number.NaN, 0, 0] });
 });
 
 test("a step counts once it is over and settled", () => {

@@ -19,10 +19,17 @@ export interface HeardWorker {
 /** A member as the driver lists it, since when in this state. */
 export interface ListedMember extends FleetMember {
   readonly sinceUs: number;
+  /** When it was last heard, on the clock of `nowUs`; absent of one that has not spoken yet. */
+  readonly heardAtUs?: number;
 }
 
 export interface CompareLimits {
-  /** A member that is `ready` for so long is heard. */
+  /**
+   * A member that is `ready` for the driver speaks within this time: its process runs, and opens a
+   * device that takes seconds, or tens of them on a machine with much to do.
+   */
+  readonly firstWordUsMax: number;
+  /** One that spoke is not silent for so long. */
   readonly speakUsMax: number;
   /** A member is `starting` for no longer than this. */
   readonly startUsMax: number;
@@ -31,6 +38,7 @@ export interface CompareLimits {
 }
 
 export const COMPARE_LIMITS: CompareLimits = {
+  firstWordUsMax: 60_000_000,
   speakUsMax: 10_000_000,
   startUsMax: 600_000_000,
   silentUsMax: 2_000_000,
@@ -109,12 +117,12 @@ export function compareFleet(input: CompareInput): Comparison {
     }
     seen.add(id);
     const worker = heard.get(id);
-    const forUs = nowUs - sinceUs;
-    if (state === "ready" && (worker !== undefined || forUs > limits.speakUsMax)) due++;
+    const isSilent = state === "ready" && worker === undefined && isOverdue(member, nowUs, limits);
+    if (state === "ready" && (worker !== undefined || isSilent)) due++;
     if (worker === undefined) {
-      if (state === "ready" && forUs > limits.speakUsMax) {
+      if (isSilent) {
         differences.push({ type: "silent", id, pool });
-      } else if (state === "starting" && forUs > limits.startUsMax) {
+      } else if (state === "starting" && nowUs - sinceUs > limits.startUsMax) {
         differences.push({ type: "late", id, pool });
       }
       continue;
@@ -128,6 +136,15 @@ export function compareFleet(input: CompareInput): Comparison {
   const silent = differences.filter(({ type }) => type === "silent").length;
   const disputed = silent >= DISPUTED_MIN && silent * 2 > due;
   return { differences, actions: replacements(differences, disputed), confirmed, disputed };
+}
+
+function isOverdue(
+  { heardAtUs, sinceUs }: ListedMember,
+  nowUs: number,
+  { firstWordUsMax, speakUsMax }: CompareLimits,
+): boolean {
+  if (heardAtUs === undefined) return nowUs - sinceUs > firstWordUsMax;
+  return nowUs - Math.max(sinceUs, heardAtUs) > speakUsMax;
 }
 
 const replacements = (

@@ -103,6 +103,7 @@ export class FleetKeeper {
     this.#ticking = true;
     try {
       await this.#list();
+      this.#hear(heard);
       const comparison = this.#compare(heard);
       if (!this.#failing.has(LIST)) {
         for (const { pool, count, retire } of this.#wanted.values()) {
@@ -126,10 +127,21 @@ export class FleetKeeper {
     const before = new Map(this.#members.map((member) => [member.id, member]));
     this.#members = listed.value.members.map((member) => {
       const old = before.get(member.id);
-      return { ...member, sinceUs: old?.state === member.state ? old.sinceUs : nowUs };
+      const sinceUs = old?.state === member.state ? old.sinceUs : nowUs;
+      const { heardAtUs } = old ?? {};
+      return { ...member, sinceUs, ...(heardAtUs === undefined ? {} : { heardAtUs }) };
     });
     this.#counts = new Map(listed.value.pools.map((pool) => [poolKey(pool), pool]));
     this.#listedAtUs = nowUs;
+  }
+
+  /** Who spoke is remembered: whoever hears them forgets a worker that falls silent. */
+  #hear(heard: readonly HeardWorker[]): void {
+    const heardAtUs = new Map(heard.map((worker) => [worker.id, worker.heardAtUs]));
+    this.#members = this.#members.map((member) => {
+      const atUs = heardAtUs.get(member.id);
+      return atUs === undefined ? member : { ...member, heardAtUs: atUs };
+    });
   }
 
   #compare(heard: readonly HeardWorker[]): Comparison {

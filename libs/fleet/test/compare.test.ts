@@ -63,10 +63,23 @@ describe("a driver and heartbeats", () => {
   test("a member may be silent while it is young, starting, draining or gone", () => {
     const states: readonly MemberState[] = ["starting", "draining", "gone"];
     const members = [
-      listed("young", { sinceUs: NOW_US - 9_999_999 }),
+      listed("young", { sinceUs: NOW_US - 60_000_000 }),
+      listed("quiet", { heardAtUs: NOW_US - 10_000_000 }),
       ...states.map((state) => listed(state, { state, sinceUs: NOW_US - 1_000_000 })),
     ];
     expect(compare(members, []).differences).toEqual([]);
+  });
+
+  test("a member that spoke is replaced sooner than one whose device still opens", () => {
+    const members = [
+      listed("a"),
+      listed("b"),
+      listed("c"),
+      listed("opens", { sinceUs: NOW_US - 30_000_000 }),
+      listed("frozen", { sinceUs: NOW_US - 30_000_000, heardAtUs: NOW_US - 10_000_001 }),
+    ];
+    const { actions } = compare(members, [heard("a"), heard("b"), heard("c")]);
+    expect(actions.map(({ id }) => id)).toEqual(["frozen"]);
   });
 
   test("a member that does not become ready is replaced", () => {

@@ -163,7 +163,7 @@ describe("a fleet keeper", () => {
     const made = ["x", "y", "z"].map((id) => ({ id, ...BASE, state: "ready" as const }));
     rig.host.lie = () => made;
     await rig.tick();
-    const report = await rig.tick(11_000_000);
+    const report = await rig.tick(61_000_000);
     expect(base(report)).toMatchObject({ state: "disputed", ready: 3, confirmed: 0 });
     expect(report.comparison.actions).toEqual([]);
     expect(report.comparison.differences.filter(({ type }) => type === "unlisted")).toHaveLength(2);

@@ -36,17 +36,33 @@ export interface Scores {
   readonly ratio: Float64Array;
   readonly level: Float64Array;
   readonly lead: Uint8Array;
-  readonly age: Float64Array;
+  /** What each counts, by age: where hours are asked about. */
+  readonly hours: Float64Array;
+  /** The same times its requests over those forecast: where requests are asked about. */
+  readonly requests: Float64Array;
 }
+
+/** A line for a share of the hours to keep to, or for the hours of a share of the requests. */
+export interface Line {
+  readonly quantile: number;
+  readonly of: "hours" | "requests";
+}
+
+/** One peak weighs at most as much as so many hours that came as they were forecast. */
+const REQUESTS_MAX = 1_000;
 
 export function arrangeScores(scores: readonly Score[]): Scores {
   const sorted = scores.toSorted((a, b) => a.ratio - b.ratio);
+  const hours = Float64Array.from(sorted, (score) => 0.5 ** (score.ageDays / HALF_LIFE_DAYS));
   return {
     count: sorted.length,
     ratio: Float64Array.from(sorted, (score) => score.ratio),
     level: Float64Array.from(sorted, (score) => score.level),
     lead: Uint8Array.from(sorted, (score) => score.lead),
-    age: Float64Array.from(sorted, (score) => 0.5 ** (score.ageDays / HALF_LIFE_DAYS)),
+    hours,
+    requests: hours.map(
+      (weight, at) => weight * Math.min(REQUESTS_MAX, Math.exp(sorted[at]?.ratio ?? 0)),
+    ),
   };
 }
 
@@ -55,26 +71,34 @@ export function ratioQuantiles(
   scores: Scores,
   level: number,
   lead: number,
-  quantiles: readonly number[],
+  lines: readonly Line[],
 ): number[] {
-  const { count, ratio, age } = scores;
-  const row = Math.min(lead, DAY - 1) * DAY;
-  const sums = new Float64Array(count);
-  let total = 0;
-  for (let at = 0; at < count; at++) {
-    const apart = Math.abs((scores.level[at] as number) - level) / LEVEL_SCALE;
-    const near = LEAD_WEIGHT[row + (scores.lead[at] as number)] as number;
-    total += Math.exp(-apart) * near * (age[at] as number);
-    sums[at] = total;
-  }
-  return quantiles.map((quantile) => {
+  const { count, ratio } = scores;
+  const near = nearness(scores, level, lead);
+  const sums = { hours: sumsOf(near, scores.hours), requests: sumsOf(near, scores.requests) };
+  return lines.map(({ quantile, of }) => {
+    const wanted = quantile * (sums[of][count - 1] ?? 0);
     let low = 0;
     let high = count - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((sums[middle] as number) >= quantile * total) high = middle;
+      if ((sums[of][middle] as number) >= wanted) high = middle;
       else low = middle + 1;
     }
     return ratio[low] ?? 0;
   });
+}
+
+/** How much each score says of an hour of this level and lead. */
+function nearness(scores: Scores, level: number, lead: number): Float64Array {
+  const row = Math.min(lead, DAY - 1) * DAY;
+  return scores.level.map((other, at) => {
+    const apart = Math.abs(other - level) / LEVEL_SCALE;
+    return Math.exp(-apart) * (LEAD_WEIGHT[row + (scores.lead[at] as number)] as number);
+  });
+}
+
+function sumsOf(near: Float64Array, weights: Float64Array): Float64Array {
+  let total = 0;
+  return near.map((each, at) => (total += each * (weights[at] as number)));
 }

@@ -4,12 +4,13 @@
 
 import { assert } from "@millrace/std";
 import { DAY_US, endUs, HOUR_US, type Series } from "@millrace/load-facts";
-import { arrangeScores, ratioQuantiles, type Score, type Scores } from "./conformal.ts";
+import { arrangeScores, type Line, ratioQuantiles, type Score, type Scores } from "./conformal.ts";
 import { Ensemble, type Mixture } from "./ensemble.ts";
 import type { KnownEvent } from "./events.ts";
-import { type Forecast, type ForecastOptions, QUANTILES } from "./forecast.ts";
-import { DAY, type Hours, toHours } from "./hours.ts";
+import { DEMAND, type Forecast, type ForecastOptions, QUANTILES } from "./forecast.ts";
+import { DAY, type Hours, toHours, WEEK } from "./hours.ts";
 import { CHAIN, MEMBERS } from "./members.ts";
+import { deviationAhead, deviationsOf, type Spread, spreadBefore } from "./spread.ts";
 import { drawFine, FINE_US, type Fine, shapeOfHour, toFine } from "./within-hour.ts";
 
 /** Days of past forecasts that quantiles are taken from. */
@@ -20,8 +21,21 @@ const CALIBRATED_DAYS = 21;
  * forecast. A history of no whole hour gives its last minutes' rate, an empty one zeros.
  */
 export function fitForecast(history: Series, options: ForecastOptions = {}): Forecast {
-  const forecaster = new Forecaster(history, { ...options, anchorUs: endUs(history) });
-  return forecaster.at(endUs(history), options);
+  const { compared = {}, supplied = {} } = options;
+  const originUs = endUs(history);
+  const forecaster = new Forecaster(history, { ...options, anchorUs: originUs });
+  for (const [name, days] of Object.entries(supplied)) {
+    for (const day of days) forecaster.supply(name, day.originUs, day.hourly);
+  }
+  const forecast = forecaster.at(originUs, options);
+  // After the forecast, so that none of them has a part in it.
+  const beside = Object.entries(compared).flatMap(([name, day]): [string, readonly number[]][] => {
+    forecaster.supply(name, day.originUs, day.hourly);
+    const alone = forecaster.at(originUs, { ...options, members: [name], quantiles: [] });
+    // What is absurd is overruled, and has no line.
+    return alone.method === name ? [[name, alone.mean]] : [];
+  });
+  return beside.length === 0 ? forecast : { ...forecast, compared: Object.fromEntries(beside) };
 }
 
 export interface ForecasterOptions {
@@ -83,40 +97,38 @@ export class Forecaster {
 
   /** The forecast from the last whole hour at or before `originUs`, by what was known then. */
   at(originUs: number, options: ForecastOptions = {}): Forecast {
-    const { stepUs = FINE_US, quantiles = QUANTILES, members = [] } = options;
+    const { stepUs = FINE_US, members = [] } = options;
+    const lines = linesOf(options);
     const steps = options.horizonSteps ?? Math.round(DAY_US / stepUs);
     assert(HOUR_US % stepUs === 0, "a step divides an hour");
     assert(horizonHours(steps, stepUs) <= this.#horizonHours, "within the declared horizon");
     const origin = this.#hourAt(originUs);
     const startUs = this.#hours.startUs + origin * HOUR_US;
-    if (origin === 0) return lastRate(this.#series, startUs, { stepUs, steps, quantiles });
+    if (origin === 0) return lastRate(this.#series, startUs, { stepUs, steps, lines });
     const mixture = this.#ensemble.mix(origin, members);
     const shape = shapeOfHour(this.#fine, this.#hours.count, origin);
     const fine = drawFine(mixture.hourly, this.#hours.count[origin - 1] as number, shape);
-    const bounds = this.#bounds(origin, mixture, shape, quantiles);
+    const bounds = this.#bounds(origin, mixture, shape, lines);
     const perHour = this.#fine.perHour;
     const mean = Array.from({ length: steps }, (_, at) =>
       meanOver(fine, (at * stepUs) / this.#fine.stepUs, stepUs / this.#fine.stepUs),
     );
-    const bands = quantiles.map((quantile, which): [string, number[]] => {
+    const bands = lines.map((_, which): number[] => {
       const line = fine.map(
         (value, at) =>
           (value + 1) * Math.exp((bounds[Math.floor(at / perHour)] as number[])[which] as number) -
           1,
       );
-      return [
-        String(quantile),
-        mean.map((_, at) =>
-          maxOver(line, (at * stepUs) / this.#fine.stepUs, stepUs / this.#fine.stepUs),
-        ),
-      ];
+      return mean.map((_expected, at) =>
+        maxOver(line, (at * stepUs) / this.#fine.stepUs, stepUs / this.#fine.stepUs),
+      );
     });
     const names = Object.keys(mixture.weights);
     return {
       startUs,
       stepUs,
       mean,
-      quantiles: Object.fromEntries(bands),
+      ...bandsBy(lines, bands),
       method: names.length === 1 ? (names[0] as string) : "ensemble",
       weights: mixture.weights,
       ...(mixture.overruled.length > 0 && { overruled: mixture.overruled }),
@@ -132,7 +144,7 @@ export class Forecaster {
     assert(origin > 0, "an origin after at least one hour");
     const mixture = this.#ensemble.mix(origin, members);
     const shape = shapeOfHour(this.#fine, this.#hours.count, origin);
-    const bounds = this.#bounds(origin, mixture, shape, quantiles);
+    const bounds = this.#bounds(origin, mixture, shape, quantiles.map(ofHours));
     const ratios = this.#peakRatios(origin, mixture.hourly, shape);
     const hours = Array.from({ length: DAY }, (_, lead) => ({
       forecast: mixture.hourly[lead] as number,
@@ -148,19 +160,38 @@ export class Forecaster {
     return Math.max(0, Math.min(this.#hours.count.length, hour));
   }
 
-  /** Log ratios per hour ahead and quantile. */
+  /** Log ratios per hour ahead and line. */
   #bounds(
     origin: number,
     { hourly, weights }: Mixture,
     shape: Float64Array,
-    quantiles: readonly number[],
+    lines: readonly Line[],
   ): number[][] {
     const scores = this.#scores(origin, weights, shape);
-    return Array.from(hourly, (value, lead) =>
-      scores.count < DAY
-        ? quantiles.map((quantile) => untried(value, this.#fine.perHour, quantile))
-        : ratioQuantiles(scores, Math.log1p(value), lead, quantiles),
-    );
+    const { perHour } = this.#fine;
+    if (scores.count < DAY) {
+      const spread = spreadBefore(this.#series, this.#hours.startUs + origin * HOUR_US);
+      return Array.from(hourly, (value, lead) =>
+        lines.map((line) => untried(value / perHour, hoursOf(line), spread, lead)),
+      );
+    }
+    const peak = scores.count < WEEK ? this.#peakBefore(origin) : undefined;
+    return Array.from(hourly, (value, lead) => {
+      const ratios = ratioQuantiles(scores, Math.log1p(value), lead, lines);
+      if (peak === undefined) return ratios;
+      return ratios.map((ratio, at) =>
+        tempered(ratio, value / perHour, hoursOf(lines[at] as Line), peak),
+      );
+    });
+  }
+
+  /** The most of any fine step before the hour. */
+  #peakBefore(origin: number): number {
+    const { count, perHour } = this.#fine;
+    let peak = 0;
+    for (let at = 0; at < origin * perHour; at++)
+      if ((count[at] as number) > peak) peak = count[at] as number;
+    return peak;
   }
 
   /** What the same weights would have missed on the days before. */
@@ -199,22 +230,56 @@ export class Forecaster {
 const horizonHours = (steps: number | undefined, stepUs: number): number =>
   Math.max(DAY, Math.ceil(((steps ?? 0) * stepUs) / HOUR_US));
 
-/** Standard normal quantiles by Acklam's central rational form would be more than this needs. */
-const DEVIATIONS = [
-  [0.99, 2.33],
-  [0.95, 1.65],
-  [0.9, 1.28],
-  [0.5, 0],
-] as const;
+const ofHours = (quantile: number): Line => ({ quantile, of: "hours" });
+
+const linesOf = ({
+  quantiles = QUANTILES,
+  requestQuantiles = [DEMAND],
+}: ForecastOptions): Line[] => [
+  ...quantiles.map(ofHours),
+  ...requestQuantiles.map((quantile): Line => ({ quantile, of: "requests" })),
+];
+
+function bandsBy(
+  lines: readonly Line[],
+  bands: readonly (readonly number[])[],
+): Required<Pick<Forecast, "quantiles" | "requestQuantiles">> {
+  const by = (of: Line["of"]): Record<string, readonly number[]> =>
+    Object.fromEntries(
+      lines.flatMap((line, at) =>
+        line.of === of ? [[String(line.quantile), bands[at] ?? []]] : [],
+      ),
+    );
+  return { quantiles: by("hours"), requestQuantiles: by("requests") };
+}
 
 /**
- * Before a day has been forecast and counted: the noise of independent arrivals at the peak of the
- * hour, and half of the load again for each deviation, because nothing is known of its ways.
+ * Busy hours hold more than their share: a quarter of the requests come in a tenth of the hours.
  */
-function untried(hourly: number, perHour: number, quantile: number): number {
-  const deviations = DEVIATIONS.find(([least]) => quantile >= least)?.[1] ?? 0;
-  const fine = hourly / perHour;
-  return Math.log((fine + deviations * (Math.sqrt(fine) + fine / 2) + 1) / (fine + 1));
+const HOURS_PER_REQUEST = 0.4;
+
+/** The quantile of hours to take for a line while no hours were judged. */
+const hoursOf = ({ quantile, of }: Line): number =>
+  of === "hours" ? quantile : 1 - (1 - quantile) * HOURS_PER_REQUEST;
+
+const UNKNOWN: Spread = { steps: 0, variance: 0 };
+
+/** Before a day has been forecast and counted: log ratio of a line to `fine` requests per step. */
+function untried(fine: number, quantile: number, spread = UNKNOWN, lead = 0): number {
+  const above = deviationsOf(quantile) * fine * deviationAhead(fine, lead, spread);
+  return Math.log((fine + above + 1) / (fine + 1));
+}
+
+/**
+ * In the first week a few days' misses stand for all hours: that an idle hour woke up, a hundred
+ * times its forecast, says nothing of a busy one. A line is at most what nothing known would give,
+ * or the highest peak there was, and at least the noise of independent arrivals.
+ */
+function tempered(ratio: number, fine: number, quantile: number, peak: number): number {
+  const noise = deviationsOf(quantile) * Math.sqrt(fine);
+  const most = Math.max(Math.log((peak + 1) / (fine + 1)), untried(fine, quantile));
+  const least = deviationsOf(quantile) === 0 ? ratio : Math.log((fine + noise + 1) / (fine + 1));
+  return Math.min(most, Math.max(least, ratio));
 }
 
 /** Mean over a stretch of fine steps, which may be shorter than one, times the stretch. */
@@ -244,7 +309,7 @@ function lastRate(
   asked: {
     readonly stepUs: number;
     readonly steps: number;
-    readonly quantiles: readonly number[];
+    readonly lines: readonly Line[];
   },
 ): Forecast {
   const known = series.values
@@ -253,15 +318,15 @@ function lastRate(
   const rate = known.reduce((sum, value) => sum + value, 0) / Math.max(1, known.length);
   const value = (rate * asked.stepUs) / series.stepUs;
   const flat = (level: number): number[] => Array.from({ length: asked.steps }, () => level);
-  const band = (quantile: number): number => {
-    const perHour = HOUR_US / asked.stepUs;
-    return (value + 1) * Math.exp(untried(value * perHour, perHour, quantile)) - 1;
-  };
+  const spread = spreadBefore(series, endUs(series));
+  const bands = asked.lines.map((line) =>
+    flat((value + 1) * Math.exp(untried(value, hoursOf(line), spread)) - 1),
+  );
   return {
     startUs: Math.max(startUs, endUs(series)),
     stepUs: asked.stepUs,
     mean: flat(value),
-    quantiles: Object.fromEntries(asked.quantiles.map((each) => [String(each), flat(band(each))])),
+    ...bandsBy(asked.lines, bands),
     method: known.length === 0 ? "none" : "last-value",
     weights: known.length === 0 ? {} : { "last-value": 1 },
   };

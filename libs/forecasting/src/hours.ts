@@ -88,6 +88,9 @@ function expectedMin(count: Float64Array, at: number): boolean {
   return Math.min(yesterday, count[at - WEEK] ?? yesterday) >= OUTAGE_COUNT_MIN;
 }
 
+/** A gap is filled at most so many times above or below its season: a level never leaps. */
+const FILL_RATIO_MAX = 3;
+
 /** Last week's hour, else yesterday's, at the level of the last believed day. */
 function fillCausally(count: Float64Array, believed: Uint8Array, at: number): number {
   const back = at >= WEEK ? WEEK : DAY;
@@ -99,5 +102,6 @@ function fillCausally(count: Float64Array, believed: Uint8Array, at: number): nu
     here += count[before] as number;
     there += count[before - back] as number;
   }
-  return ((count[at - back] as number) * here) / there;
+  const level = Math.max(1 / FILL_RATIO_MAX, Math.min(FILL_RATIO_MAX, here / there));
+  return (count[at - back] as number) * level;
 }

@@ -1,5 +1,11 @@
 export { type KnownEvent, parseEvents } from "./events.ts";
-export { type Forecast, type ForecastOptions, QUANTILES } from "./forecast.ts";
+export {
+  DEMAND,
+  type Forecast,
+  type ForecastOptions,
+  QUANTILES,
+  type SuppliedDay,
+} from "./forecast.ts";
 export { fitForecast, Forecaster, type ForecasterOptions, type HourAhead } from "./forecaster.ts";
 export { MEMBERS } from "./members.ts";
 export {

@@ -136,8 +136,104 @@ describe("a load that is not as it was", () => {
   });
 });
 
+describe("the line for a share of the requests", () => {
+  const bursty = draw({ days: 30, stepMinutes: 5, perHour: (t) => 900 * daily(t) });
+  // Every fourth day an hour holds sixty times its load, at another time of day.
+  const values = bursty.values.map((value, at) => {
+    const [day, hour] = [Math.floor(at / 288), Math.floor((at % 288) / 12)];
+    return day % 4 === 0 && hour === (day * 5) % 24 ? value * 60 : value;
+  });
+  const most = (line: readonly number[] | undefined): number => Math.max(...(line ?? []));
+
+  test("is far above the same share of hours where bursts hold the load", () => {
+    const { quantiles, requestQuantiles } = fitForecast(
+      { ...bursty, values },
+      { quantiles: [0.75], requestQuantiles: [0.75] },
+    );
+    expect(most(requestQuantiles?.["0.75"])).toBeGreaterThan(2 * most(quantiles["0.75"]));
+  });
+
+  test("is near the same share of hours where no hour stands out", () => {
+    const { quantiles, requestQuantiles } = fitForecast(bursty, {
+      quantiles: [0.75],
+      requestQuantiles: [0.75],
+    });
+    const ratio = most(requestQuantiles?.["0.75"]) / most(quantiles["0.75"]);
+    expect(ratio).toBeGreaterThanOrEqual(1);
+    expect(ratio).toBeLessThan(1.1);
+  });
+
+  test("comes down to the load as minutes show that it is steady, and less for calm ones", () => {
+    const steady = (minutes: number, noise: number): Series => ({
+      startUs: START_US,
+      stepUs: 60_000_000,
+      values: Array.from({ length: minutes }, (_, at) => 1_000 * (1 + noise * (at % 2))),
+    });
+    const above = (series: Series): number => {
+      const { mean, requestQuantiles } = fitForecast(series);
+      return (requestQuantiles?.["0.75"]?.[0] ?? 0) / (mean[0] ?? 1);
+    };
+    expect(above(steady(5, 0))).toBeGreaterThan(above(steady(40, 0)));
+    expect(above(steady(90, 0))).toBeLessThan(1.15);
+    expect(above(steady(90, 0.5))).toBeGreaterThan(above(steady(90, 0)) + 0.1);
+  });
+});
+
+describe("a load that is new", () => {
+  const idleThen = (idleHours: number, busyHours: number): Series => ({
+    startUs: START_US,
+    stepUs: 300_000_000,
+    values: [
+      ...Array.from({ length: 12 * idleHours }, () => 0),
+      ...Array.from({ length: 12 * busyHours }, () => 80),
+    ],
+  });
+
+  test.each([
+    [48, 1],
+    [50, 3],
+    [72, 3],
+  ])("after %d idle hours and %d busy ones has quantiles of its own size", (idle, busy) => {
+    const forecast = fitForecast(idleThen(idle, busy));
+    expectSane(forecast);
+    for (const line of Object.values(forecast.quantiles)) {
+      expect(Math.max(...line)).toBeLessThan(5 * 80);
+    }
+    expect(forecast).not.toHaveProperty("overruled");
+  });
+
+  test("a burst in days of nothing is no season", () => {
+    const values = Array.from({ length: 5 * 288 }, (_, at) => (at === 4 * 288 - 2 ? 500 : 0));
+    const forecast = fitForecast({ startUs: START_US, stepUs: 300_000_000, values });
+    expectSane(forecast);
+    expect(Math.max(...(forecast.quantiles["0.99"] ?? []))).toBeLessThan(1_000);
+    expect(forecast).not.toHaveProperty("overruled");
+  });
+});
+
 describe("a supplied forecast", () => {
   const day = (value: number): number[] => Array.from({ length: 24 }, () => value);
+
+  test("that is only compared stands beside, and changes nothing", () => {
+    const ahead = { originUs: endUs(known), hourly: day(600) };
+    const { compared, ...rest } = fitForecast(known, { compared: { prophet: ahead } });
+    expect(rest).toEqual(fitForecast(known));
+    expect(sum(compared?.["prophet"] ?? [])).toBeCloseTo(24 * 600, -1);
+    const absurd = { originUs: endUs(known), hourly: day(1e9) };
+    expect(fitForecast(known, { compared: { prophet: absurd } })).not.toHaveProperty("compared");
+  });
+
+  test("takes part once it was right on days before", () => {
+    // It knows the future: nobody misses less.
+    const days = Array.from({ length: 15 }, (_, ago) => {
+      const originUs = endUs(known) - ago * DAY_US;
+      return { originUs, hourly: byHour(cutSeries(month, originUs, originUs + DAY_US).values) };
+    });
+    const forecast = fitForecast(known, { supplied: { prophet: days } });
+    expect(forecast.weights["prophet"]).toBeGreaterThan(0.9);
+    const once = fitForecast(known, { supplied: { prophet: days.slice(0, 1) } });
+    expect(once.weights).not.toHaveProperty("prophet");
+  });
 
   test("stands alone where it alone is asked for", () => {
     const forecaster = new Forecaster(known);

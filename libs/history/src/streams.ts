@@ -76,14 +76,18 @@ export async function createHistory(
   }
 }
 
-/** A fact is known by its model, priority, source, tenant and span: sent twice, it is one. */
+/** A fact is known by its model, priority, source, tenant, kind and span: sent twice, it is one. */
 const keyOf = (fact: {
   readonly model: string;
   readonly priority: string;
   readonly source: string;
   readonly tenant?: string | undefined;
+  readonly kind?: string | undefined;
   readonly atUs: number;
-}): string => [fact.model, fact.priority, fact.source, fact.tenant ?? "", fact.atUs].join(" ");
+}): string => {
+  const { model, priority, source, tenant = "", kind = "", atUs } = fact;
+  return [model, priority, source, tenant, kind, atUs].join(" ");
+};
 
 export const openMinuteFacts = (connection: NatsConnection): EventLog<typeof loadFactSchema> =>
   new EventLog(connection, {

@@ -62,7 +62,7 @@ function readCounts(
     const amount = cells[countColumn] ?? "";
     const atUs = parseTimestampUs(time);
     if (atUs === undefined) {
-      const forms = "ISO 8601 (no zone reads as UTC), epoch seconds or milliseconds";
+      const forms = "ISO 8601 (no zone reads as UTC), or an epoch in s, ms, us or ns";
       return fail(problemAt(line, `timestamp ${JSON.stringify(time)} is no time`, forms));
     }
     const count = parseAmount(amount);

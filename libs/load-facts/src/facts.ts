@@ -5,12 +5,13 @@
 import { assert } from "@millrace/std";
 import { LOAD_AMOUNTS, type LoadAmount, type LoadFact, type Priority } from "@millrace/protocol";
 import { HOUR_US, MINUTE_US, type Series } from "./series.ts";
-import { formatTimestamp } from "./timestamp.ts";
 import type { Trace } from "./trace.ts";
 
 /** What makes two facts the same one, delivered twice or corrected. */
-export const factKey = ({ model, priority, source, tenant, atUs, spanUs }: LoadFact): string =>
-  [model, priority, source, tenant ?? "", atUs, spanUs].join(" ");
+export const factKey = (fact: LoadFact): string => {
+  const { model, priority, source, tenant = "", kind = "", atUs, spanUs } = fact;
+  return [model, priority, source, tenant, kind, atUs, spanUs].join(" ");
+};
 
 type Amounts = Readonly<Record<LoadAmount, number>>;
 
@@ -24,9 +25,9 @@ export function addFact(one: LoadFact, other: LoadFact): LoadFact {
 }
 
 /**
- * One fact per model, priority and span, over all sources and tenants, in order of time. Of facts
- * with the same key the last one given stands: a source repeats a minute after a restart with what
- * it knows then.
+ * One fact per model, priority, kind and span, over all sources and tenants, in order of time. Of
+ * facts with the same key the last one given stands: a source repeats a minute after a restart with
+ * what it knows then.
  */
 export function mergeFacts(facts: Iterable<LoadFact>, source = "all"): LoadFact[] {
   const once = new Map<string, LoadFact>();
@@ -37,7 +38,7 @@ export function mergeFacts(facts: Iterable<LoadFact>, source = "all"): LoadFact[
   });
 }
 
-/** Minutes as hours, per source and tenant. Give each fact once: see {@link mergeFacts}. */
+/** Minutes as hours, per source, tenant and kind. Give each fact once: see {@link mergeFacts}. */
 export function rollUp(facts: Iterable<LoadFact>): LoadFact[] {
   return sumBy(facts, (fact) => ({
     ...fact,
@@ -120,22 +121,3 @@ export function factsOfTrace(
 }
 
 const isOutput = (column: string): boolean => /out|gener|compl/.test(column);
-
-/** Facts as CSV, a header first, one line each. */
-export function formatFacts(facts: readonly LoadFact[]): string {
-  const head = ["timestamp", "span_s", "model", "priority", "source", ...LOAD_AMOUNTS.map(snake)];
-  const lines = facts.map((fact) =>
-    [
-      formatTimestamp(fact.atUs),
-      fact.spanUs / 1_000_000,
-      fact.model,
-      fact.priority,
-      fact.source,
-      ...LOAD_AMOUNTS.map((name) => fact[name]),
-    ].join(","),
-  );
-  return [head.join(","), ...lines, ""].join("\n");
-}
-
-const snake = (name: string): string =>
-  name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

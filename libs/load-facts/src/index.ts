@@ -1,12 +1,5 @@
-export {
-  addFact,
-  factKey,
-  factsOfTrace,
-  formatFacts,
-  mergeFacts,
-  rollUp,
-  seriesOfFacts,
-} from "./facts.ts";
+export { addFact, factKey, factsOfTrace, mergeFacts, rollUp, seriesOfFacts } from "./facts.ts";
+export { formatFacts, isFactsFile, parseFacts } from "./facts-csv.ts";
 export { fillGap, findGaps } from "./gaps.ts";
 export { parseTrace } from "./parse-trace.ts";
 export { cutSeries, DAY_US, endUs, HOUR_US, MINUTE_US, resample, type Series } from "./series.ts";

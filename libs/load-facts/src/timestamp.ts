@@ -6,18 +6,22 @@
 const DAY_S = 86_400;
 const ISO =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?(Z|[+-]\d{2}:?\d{2})?$/;
-const NUMBER = /^\d{1,16}(?:\.\d{1,9})?$/;
-/** Numbers below are seconds, numbers above milliseconds: 1e11 s is the year 5138. */
+const NUMBER = /^\d{1,20}(?:\.\d{1,9})?$/;
+/** Numbers below are seconds, above milliseconds, and so on: 1e11 s is the year 5138. */
 const SECONDS_MAX = 100_000_000_000;
+/** Microseconds in one of a number below 1e11, 1e14, 1e17 and 1e20. */
+const EPOCH_UNITS_US = [1_000_000, 1_000, 1, 0.001];
 
 /**
- * Reads ISO 8601 (`2026-01-31T10:00:00Z`, an offset, or none, which is read as UTC), epoch seconds
- * or epoch milliseconds. Undefined for anything else, 31 February included.
+ * Reads ISO 8601 (`2026-01-31T10:00:00Z`, an offset, or none, which is read as UTC), or an epoch in
+ * seconds, milliseconds, microseconds or nanoseconds. Undefined for anything else, 31 February
+ * included.
  */
 export function parseTimestampUs(text: string): number | undefined {
   if (NUMBER.test(text)) {
     const value = Number(text);
-    return Math.round(value < SECONDS_MAX ? value * 1_000_000 : value * 1_000);
+    const unit = EPOCH_UNITS_US.find((_, at) => value < SECONDS_MAX * 1_000 ** at);
+    return unit === undefined ? undefined : Math.round(value * unit);
   }
   const parts = ISO.exec(text);
   if (parts === null) return undefined;

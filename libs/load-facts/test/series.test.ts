@@ -122,7 +122,7 @@ describe("facts", () => {
     expect(arrivals.slice(-5).reduce((sum, count) => sum + count)).toBe(12);
     expect(facts.reduce((sum, each) => sum + each.outputTokens, 0)).toBe(7);
     const lines = formatFacts(facts).trim().split("\n");
-    expect(lines[0]).toMatch(/^timestamp,span_s,model,priority,source,arrivals,served,refused/);
-    expect(lines[1]).toMatch(/^1970-01-01T00:00:00Z,60,digits,batch,import,1,0,0/);
+    expect(lines[0]).toMatch(/^timestamp,span_s,model,priority,source,tenant,kind,arrivals,served/);
+    expect(lines[1]).toMatch(/^1970-01-01T00:00:00Z,60,digits,batch,import,,,1,0,0/);
   });
 });

@@ -28,6 +28,22 @@ const every = (count: number, stepS: number, value: (at: number) => string): str
   ...Array.from({ length: count }, (_, at) => `${1_700_000_000 + at * stepS},${value(at)}`),
 ];
 
+test.each(["Date Time,Num Requests", "ts,count", "TIMESTAMP,value"])(
+  "%s names columns",
+  (header) => {
+    expect(read(csv(header, "1700000000,4", "1700000060,5")).series.values).toEqual([4, 5]);
+  },
+);
+
+test("a file of times alone is one of requests", () => {
+  const { kind, series } = read(csv("timestamp", "1700000040", "1700000041", "1700000100"));
+  expect([kind, series.values]).toEqual(["requests", [2, 1]]);
+});
+
+test("other separators are refused with what is expected", () => {
+  expect(refusal("timestamp;count\n1700000000;4\n")).toContain("with commas between columns");
+});
+
 describe("timestamps", () => {
   test.each([
     ["2026-01-31T10:00:00Z", Date.UTC(2026, 0, 31, 10)],
@@ -36,6 +52,8 @@ describe("timestamps", () => {
     ["2024-02-29", Date.UTC(2024, 1, 29)],
     ["1769853600", 1_769_853_600_000],
     ["1769853600000", 1_769_853_600_000],
+    ["1769853600000000", 1_769_853_600_000],
+    ["1769853600000000000", 1_769_853_600_000],
   ])("%s is read", (text, ms) => {
     expect(parseTimestampUs(text)).toBe(ms * 1000);
     expect(formatTimestamp(ms * 1000)).toBe(new Date(ms).toISOString().replace(".000Z", "Z"));

@@ -33,7 +33,7 @@ export const FOLLOW_OPTIONS: FollowOptions = {
   workersMin: 2,
   workersMax: 1_000,
   intervalUs: 5_000_000,
-  guardUtilisation: 0.92,
+  guardUtilisation: 0.9,
   stableUs: 60_000_000,
   panicUs: 10_000_000,
   panicFactor: 1.1,
@@ -57,7 +57,7 @@ export interface Observed {
 export interface Decision {
   readonly workers: number;
   /** Which need set the number. */
-  readonly because: "floor" | "load" | "queue" | "panic" | "hold" | "minimum" | "maximum";
+  readonly because: "floor" | "load" | "queue" | "panic" | "hold" | "minimum" | "maximum" | "rule";
   readonly floorWorkers: number;
   /** False in advisory mode. */
   readonly binding: boolean;

@@ -18,7 +18,13 @@ import type {
   Shortfall,
 } from "./plan.ts";
 import { Shortfalls } from "./shortfalls.ts";
-import { blendedMicrosPerHour, priceOf, reasonsOfSpread, spreadWorkers } from "./spreading.ts";
+import {
+  blendedMicrosPerHour,
+  priceOf,
+  reasonsOfSpread,
+  splitWorkers,
+  spreadWorkers,
+} from "./spreading.ts";
 
 export interface PlanRequest {
   readonly startUs: number;
@@ -190,7 +196,10 @@ function deferWork(
     [...work].map(([kind, amount]) => {
       const troughs = packed.map((step, at) => ({
         workers: step.workers.get(kind) ?? 0,
-        free: (step.free.get(kind) ?? 0) + expectedRoom(request, step, kind, at),
+        free:
+          (step.free.get(kind) ?? 0) +
+          expectedRoom(request, step, kind, at) +
+          spareOf(request, step.workers.get(kind) ?? 0),
       }));
       const { added, undone } = fillTroughs(troughs, amount, Math.min(WORKERS_MAX, limit));
       if (undone > 0) {
@@ -200,6 +209,10 @@ function deferWork(
     }),
   );
 }
+
+/** Spot workers that only stand by for others are free for work that may wait. */
+const spareOf = ({ rules }: PlanRequest, workers: number): number =>
+  rules.spot === undefined ? 0 : splitWorkers(workers, rules.spot).spare;
 
 /** Workers' worth of time that the mean load leaves of what is kept for its peak. */
 function expectedRoom(request: PlanRequest, step: PackedStep, kind: string, at: number): number {

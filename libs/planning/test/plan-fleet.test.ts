@@ -119,6 +119,19 @@ describe("a plan", () => {
     expect(deferring.slice(2)).toContain(true);
   });
 
+  test("puts deferrable work on the spare spot workers before it adds others", () => {
+    // Seven workers' load, 0.63 of one free; the spare one of them takes what remains.
+    const deferrable = { backlog: 0, arrivals: [36_000, 0] };
+    const rates = [600, 600];
+    const counts = (rules: typeof withSpot): number[] =>
+      planFleet(request([demand(rates, { deferrable })], { rules })).steps.map(
+        ({ needed }) => needed.get("gpu-l4") ?? 0,
+      );
+    expect(counts(withSpot)).toEqual([7, 7]);
+    const noSpare = { ...withSpot, spot: { ...SPOT_RULES, overProvision: 0 } };
+    expect(Math.max(...counts(noSpare))).toBeGreaterThan(7);
+  });
+
   test("that no budget pays for says so, and what it would take", () => {
     const rules = { ...PLAN_RULES, budgetMicrosPerHour: 2_000_000 };
     const plan = planFleet(request([demand([100, 800])], { rules }));

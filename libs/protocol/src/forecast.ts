@@ -13,9 +13,13 @@ export const forecastSchema = v.object({
   mean: v.array(amount),
   /** By quantile (`"0.95"`): requests per step at the rate of the hour's busiest five minutes. */
   quantiles: v.record(v.string(), v.array(amount)),
+  /** The same by share of requests: what a fleet is planned for. */
+  requestQuantiles: v.optional(v.record(v.string(), v.array(amount))),
   method: v.string(),
   /** Share of each member that took part. */
   weights: v.record(v.string(), v.number()),
   /** What was overruled, and why. */
   overruled: v.optional(v.array(v.string())),
+  /** Expected requests per step by methods that only stand beside it. */
+  compared: v.optional(v.record(v.string(), v.array(amount))),
 });

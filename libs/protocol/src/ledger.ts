@@ -17,6 +17,8 @@ export const ledgerEntrySchema = v.object({
   lifecycle: v.picklist(LIFECYCLES),
   /** Time that workers of this kind, zone and lifecycle were there, in all. */
   workerUs: whole,
+  /** Of models that they fetched from a store in another zone. */
+  crossingBytes: v.optional(whole, 0),
 });
 export type LedgerEntry = v.InferOutput<typeof ledgerEntrySchema>;
 

@@ -32,6 +32,8 @@ export const loadFactSchema = v.object({
   source: name,
   /** The id of the API key that asked; absent where it is not known, as for imported load. */
   tenant: v.optional(name),
+  /** Of the worker that answered: what the price book calls it, else its role; absent for none. */
+  kind: v.optional(name),
   /** Start of the span, Unix time; a multiple of `spanUs`. */
   atUs: whole,
   /** A minute, or an hour once rolled up. */

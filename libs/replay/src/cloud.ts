@@ -102,6 +102,8 @@ export class Cloud {
     }
     this.#drawLoss(nowUs);
     this.#schedule(nowUs);
+    // That they are ready already is news for the next tick: nobody else would say so.
+    if (atOnce) this.#nextUs = nowUs;
     return given;
   }
 

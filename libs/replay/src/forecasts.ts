@@ -12,7 +12,7 @@ export interface LoadForecast {
   readonly startUs: number;
   readonly stepUs: number;
   readonly mean: readonly number[];
-  /** The asked quantile of the peak within the hour. */
+  /** The peak within the hour, at the asked quantile of requests. */
   readonly peak: readonly number[];
   readonly method: string;
   readonly overruled: readonly string[];
@@ -31,10 +31,8 @@ const STEPS = DAY_US / FORECAST_STEP_US;
 const SECOND_US = 1_000_000;
 /** Members are cheap on short histories, and learn fastest there. */
 const EARLY_US = FORECAST_STEP_US;
-/**
- * Nothing calibrates a quantile before a day has passed: Knative's room for the unknown instead.
- */
-const EARLY_UTILISATION = 0.7;
+/** Knative's room for the unknown, where nothing at all was counted yet. */
+const FIRST_UTILISATION = 0.7;
 /** Of what a live forecaster would hold. */
 const HISTORY_US_MAX = 42 * DAY_US;
 
@@ -46,7 +44,12 @@ export function rollingForecasts(
   firstRate: number,
 ): ForecastSource {
   const forecaster = new Forecaster(trace, { stepUs: FORECAST_STEP_US, horizonSteps: STEPS });
-  const options = { stepUs: FORECAST_STEP_US, horizonSteps: STEPS, quantiles: [quantile] };
+  const options = {
+    stepUs: FORECAST_STEP_US,
+    horizonSteps: STEPS,
+    quantiles: [],
+    requestQuantiles: [quantile],
+  };
   const made = new Map<number, LoadForecast>();
   const isEarly = (nowUs: number): boolean => nowUs < trace.startUs + DAY_US;
   const madeAtUs = (nowUs: number): number => {
@@ -58,8 +61,7 @@ export function rollingForecasts(
       ? fitForecast(cutSeries(trace, trace.startUs, atUs), options)
       : forecaster.at(atUs, options);
     const history = cutSeries(trace, atUs - HISTORY_US_MAX, atUs);
-    const line = isEarly(atUs) ? undefined : quantile;
-    return scaled(forecast, line, scale, history, firstRate);
+    return scaled(forecast, quantile, scale, history, firstRate);
   };
   return {
     madeAtUs,
@@ -82,7 +84,7 @@ export function rollingForecasts(
 
 function scaled(
   forecast: Forecast,
-  quantile: number | undefined,
+  quantile: number,
   scale: number,
   { values, stepUs }: Series,
   firstRate: number,
@@ -91,15 +93,12 @@ function scaled(
   let recentMax = 0;
   for (const value of values) if (value > recentMax) recentMax = value;
   const lastRate = perSecond(values.findLast((value) => value >= 0) ?? 0, stepUs);
-  const rates = (counts: readonly number[]): number[] =>
-    forecast.method === "none"
-      ? counts.map(() => firstRate)
-      : counts.map((count) => perSecond(count, forecast.stepUs));
+  const rates = (counts: readonly number[], first: number): number[] =>
+    counts.map((count) => (forecast.method === "none" ? first : perSecond(count, forecast.stepUs)));
   const most = Math.max(firstRate, perSecond(recentMax, stepUs));
-  const line = quantile === undefined ? undefined : forecast.quantiles[String(quantile)];
-  const mean = saneRates(rates(forecast.mean), lastRate, most);
-  const early = mean.rates.map((rate) => rate / EARLY_UTILISATION);
-  const peak = saneRates(line === undefined ? early : rates(line), lastRate, most);
+  const line = forecast.requestQuantiles?.[String(quantile)] ?? [];
+  const mean = saneRates(rates(forecast.mean, firstRate), lastRate, most);
+  const peak = saneRates(rates(line, firstRate / FIRST_UTILISATION), lastRate, most);
   return {
     startUs: forecast.startUs,
     stepUs: forecast.stepUs,

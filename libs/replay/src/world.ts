@@ -3,6 +3,7 @@
  */
 
 import type { PriceBook, WorkerKind } from "@millrace/costing";
+import { DEMAND } from "@millrace/forecasting";
 import { type Series } from "@millrace/load-facts";
 import { FOLLOW_OPTIONS, type FollowOptions, SPOT_RULES, type SpotRules } from "@millrace/planning";
 import { present, seededRandom } from "@millrace/std";
@@ -24,6 +25,7 @@ export interface ReplaySettings {
   /** Requests per second that one worker serves within the objective, at fp32. */
   readonly perWorkerPerSecond: number;
   readonly startUpSeconds: number;
+  /** Of the requests: hours of this share of them are within what the forecast asks for. */
   readonly quantile: number;
   readonly utilisationMax: number;
   readonly spot: SpotRules;
@@ -41,7 +43,7 @@ export const REPLAY_SETTINGS: ReplaySettings = {
   kind: "gpu-l4",
   perWorkerPerSecond: 100,
   startUpSeconds: 120,
-  quantile: 0.9,
+  quantile: DEMAND,
   utilisationMax: 0.95,
   spot: SPOT_RULES,
   follow: FOLLOW_OPTIONS,
@@ -127,7 +129,9 @@ function scaleOf(trace: Series, window: ReplayWindow, settings: ReplaySettings):
   for (let at = 0; at + per <= values.length; at += per) {
     minutes.push(values.slice(at, at + per).reduce((sum, value) => sum + value, 0));
   }
-  const peak = quantileOf(minutes, PEAK_QUANTILE) / ((per * trace.stepUs) / SECOND_US);
+  // Where load comes in fewer minutes than that, its highest one counts.
+  const most = quantileOf(minutes, PEAK_QUANTILE) || quantileOf(minutes, 1);
+  const peak = most / ((per * trace.stepUs) / SECOND_US);
   const wanted = settings.peakWorkers * settings.perWorkerPerSecond * PEAK_UTILISATION;
   return peak === 0 ? 0 : wanted / peak;
 }

@@ -166,6 +166,21 @@ test.each([
   expect(windowOf(trace, 28).fromUs).toBe(history * DAY_US);
 });
 
+test("a load in one step of thousands still fills the static fleet", () => {
+  const values = Array.from({ length: 12 * 288 }, (_, at) => (at === 3_000 ? 1_000 : 0));
+  const { runs } = run({ startUs: 0, stepUs: 5 * MINUTE_US, values }, ["static-peak"]);
+  expect((runs[0]?.requests ?? 0) / (900 * 300)).toBeCloseTo(1, 1);
+});
+
+test("workers of the start that are not needed go after the hold time", () => {
+  const values = Array.from({ length: 180 }, () => 1_000);
+  const flat = run({ startUs: 0, stepUs: MINUTE_US, values }, ["ours"]);
+  const [first, last] = [flat.runs[0]?.timeline[0], flat.runs[0]?.timeline.at(-1)];
+  expect(first?.onDemand).toBe(14);
+  expect(last?.onDemand).toBeLessThanOrEqual(11);
+  expect(rowOf(flat, "ours").slowShare).toBe(0);
+});
+
 test("the scale is set by the P99.9 minute, which the static fleet serves at 90 %", () => {
   const { world } = run(wave(4), ["static-peak"]);
   const perSecond = Array.from(world.arrivals, (count) => count / 5);

@@ -53,7 +53,7 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
   const metrics = createWorkerMetrics(parts.metrics);
   const { promise: exited, resolve: exit } = Promise.withResolvers<Exit>();
   const post = (event: WorkerEvent): void => pump.post(event);
-  const cache = await openCache(config, bus, log);
+  const cache = await openCache(config, bus, log, (bytes) => metrics.fetched(bytes));
   const lost = (count: number): void => metrics.dropped("answer", count);
   const answers = new AnswerSender({ bus, id, device: device.class, nowUs, lost });
   const bodies = new RemoteBodies({
@@ -122,12 +122,23 @@ export const placeOf = ({ kind, lifecycle, zone }: WorkerConfig): Place => ({
   ...(lifecycle === undefined ? {} : { lifecycle }),
 });
 
-async function openCache(config: WorkerConfig, bus: Bus, log: Logger) {
+/** @param crossed told of every blob that came from another zone's store. */
+async function openCache(
+  config: WorkerConfig,
+  bus: Bus,
+  log: Logger,
+  crossed: (bytes: number) => void,
+) {
+  const { storeZone = config.zone, zone = storeZone } = config;
   const { blobs } = await openStore(bus.connection, { create: false, replicas: 1 });
   return createBlobCache({
     directory: join(config.cacheDirectory, config.id),
     bytesMax: config.cacheBytesMax,
-    read: (digest) => blobs.read(digest),
+    read: async (digest) => {
+      const blob = await blobs.read(digest);
+      if (blob.ok && zone !== storeZone) crossed(blob.value.length);
+      return blob;
+    },
     onProblem: (error) => log.warn({ err: error }, "the cache of models has a problem"),
   });
 }

@@ -19,6 +19,11 @@ export const machineFields = defineConfig({
   zone: optionalField(
     nameField("MILLRACE_ZONE", { help: "where this machine stands; bytes across zones cost" }),
   ),
+  storeZone: optionalField(
+    nameField("MILLRACE_STORE_ZONE", {
+      help: "where NATS and the models in it stand; what is fetched across zones is counted",
+    }),
+  ),
   lifecycle: optionalField(
     choiceField("MILLRACE_LIFECYCLE", {
       choices: LIFECYCLES,

@@ -162,7 +162,9 @@ export class Performer {
     this.#models = heartbeat.models ?? this.#models;
     this.#parts.metrics.beat(heartbeat);
     const subject = subjects.workerHeartbeat(this.#parts.id);
-    this.#publish(subject, encodeJson(heartbeat), "heartbeat");
+    const { crossedBytes } = this.#parts.metrics.totals;
+    const said = crossedBytes === 0 ? heartbeat : { ...heartbeat, crossedBytes };
+    this.#publish(subject, encodeJson(said), "heartbeat");
   }
 
   /** Without a connection nothing is lost that the next heartbeat does not say again. */

@@ -23,6 +23,8 @@ export interface WorkerTotals {
   runs: number;
   rows: number;
   computeUs: number;
+  /** Bytes of models that came from a store in another zone. */
+  crossedBytes: number;
   lastError: string | undefined;
 }
 
@@ -35,6 +37,7 @@ export function createWorkerMetrics(metrics: Metrics) {
     runs: 0,
     rows: 0,
     computeUs: 0,
+    crossedBytes: 0,
     lastError: undefined,
   };
   const families = latencyFamilies(metrics);
@@ -52,6 +55,10 @@ export function createWorkerMetrics(metrics: Metrics) {
     name: "millrace_worker_dropped_total",
     help: "Messages that could not be used or sent",
     labels: ["reason"],
+  });
+  const crossed = metrics.counter({
+    name: "millrace_worker_crossed_bytes_total",
+    help: "Bytes of models fetched from a store in another zone",
   });
   const ofModel = seriesOfModels(families);
   return {
@@ -77,6 +84,10 @@ export function createWorkerMetrics(metrics: Metrics) {
       totals.runs++;
       totals.rows += rows;
       totals.computeUs += computeUs;
+    },
+    fetched(bytes: number): void {
+      totals.crossedBytes += bytes;
+      crossed.labels({}).inc(bytes);
     },
     loaded: (code: string): void => loads.labels({ code }).inc(),
     dropped: (reason: string, count = 1): void => dropped.labels({ reason }).inc(count),

@@ -1,4 +1,7 @@
-/** Books what ran: the time of every worker that is heard, by kind, zone and lifecycle. */
+/**
+ * Books what ran: the time of every worker that is heard, by kind, zone and lifecycle, and what
+ * workers fetched from another zone.
+ */
 
 import type { openLedger } from "@millrace/history";
 import type { LedgerEntry, Lifecycle } from "@millrace/protocol";
@@ -8,6 +11,13 @@ export interface BookedPool {
   readonly kind: string;
   readonly zone: string;
   readonly lifecycle: Lifecycle;
+}
+
+/** Of one pool in one minute. */
+interface Booked {
+  readonly pool: BookedPool;
+  workerUs: number;
+  crossingBytes: number;
 }
 
 const MINUTE_US = 60_000_000;
@@ -25,7 +35,7 @@ export interface BookingOptions {
 export class Booking {
   readonly #options: BookingOptions;
   /** By pool; of the present minute. */
-  readonly #minute = new Map<string, { readonly pool: BookedPool; workerUs: number }>();
+  readonly #minute = new Map<string, Booked>();
   #waiting: LedgerEntry[] = [];
   #atUs = 0;
 
@@ -52,14 +62,26 @@ export class Booking {
     await this.#write();
   }
 
+  /** Bytes of models that a worker of the pool has fetched across zones, in the present minute. */
+  crossed(pool: BookedPool, bytes: number): void {
+    this.#of(pool).crossingBytes += bytes;
+  }
+
   #add(pool: BookedPool, us: number): void {
+    this.#of(pool).workerUs += us;
+  }
+
+  #of(pool: BookedPool): Booked {
     const key = `${pool.kind}/${pool.zone}/${pool.lifecycle}`;
-    const booked = this.#minute.get(key) ?? { pool, workerUs: 0 };
-    this.#minute.set(key, { pool, workerUs: booked.workerUs + us });
+    const known = this.#minute.get(key);
+    if (known !== undefined) return known;
+    const booked = { pool, workerUs: 0, crossingBytes: 0 };
+    this.#minute.set(key, booked);
+    return booked;
   }
 
   #endMinute(minuteUs: number): void {
-    for (const { pool, workerUs } of this.#minute.values()) {
+    for (const { crossingBytes, pool, workerUs } of this.#minute.values()) {
       const { kind, zone, lifecycle } = pool;
       this.#waiting.push({
         v: 1,
@@ -69,6 +91,7 @@ export class Booking {
         zone,
         lifecycle,
         workerUs: Math.round(workerUs),
+        crossingBytes,
       });
     }
     this.#minute.clear();

@@ -54,6 +54,7 @@ export class BudgetWatch {
     if (month.booked.has(id)) return;
     month.booked.add(id);
     month.workerUs.set(key, (month.workerUs.get(key) ?? 0) + entry.workerUs);
+    month.crossingBytes += entry.crossingBytes;
   }
 
   /** Each fact once. */

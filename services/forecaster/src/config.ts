@@ -12,6 +12,8 @@ import {
   textField,
   wholeField,
 } from "@millrace/runtime";
+import { FLEET_POLICIES } from "@millrace/elasticity";
+import { PROPHET_PARTS } from "./prophet-days.ts";
 
 export const fields = defineConfig({
   ...commonFields("forecaster"),
@@ -37,6 +39,21 @@ export const fields = defineConfig({
   eventsFile: optionalField(
     textField("MILLRACE_EVENTS_FILE", {
       help: "CSV file of holidays and known events that the forecast takes into account",
+    }),
+  ),
+  prophet: choiceField("MILLRACE_FORECAST_PROPHET", {
+    choices: PROPHET_PARTS,
+    default: "off",
+    help: "compare fits Prophet beside the ensemble, for `forecast show`; member lets it take part",
+  }),
+  policy: choiceField("MILLRACE_FLEET_POLICY", {
+    choices: FLEET_POLICIES,
+    default: "forecast",
+    help: "step-rule and reactive, which look at the load alone, are there to compare",
+  }),
+  limitsFile: optionalField(
+    textField("MILLRACE_MODEL_LIMITS_FILE", {
+      help: "JSON file of models' own limits: workersMin, workersMax, budgetPerHour",
     }),
   ),
   advisory: flagField("MILLRACE_ADVISORY", {

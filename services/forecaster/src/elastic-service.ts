@@ -14,15 +14,17 @@ import { type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
 import type { KnownEvent } from "@millrace/forecasting";
 import { type Documents, type Lease, openLedger } from "@millrace/history";
 import { describeReason, type Plan } from "@millrace/planning";
+import type { Series } from "@millrace/load-facts";
 import type { LedgerEntry, LoadFact } from "@millrace/protocol";
 import { nowUs, type WallClock } from "@millrace/runtime";
 import type { Log } from "@millrace/std";
 import { Booking } from "./booking.ts";
 import type { BudgetWatch } from "./budget-watch.ts";
 import { FactsReader } from "./facts-reader.ts";
-import { Fitting } from "./fitting.ts";
+import { Fitting, type FitOptions } from "./fitting.ts";
 import { type Hearing, openHearing } from "./hearing.ts";
 import type { Figures } from "./figures.ts";
+import type { ProphetDays } from "./prophet-days.ts";
 
 export interface ElasticServiceOptions {
   readonly bus: Bus;
@@ -32,6 +34,8 @@ export interface ElasticServiceOptions {
   readonly documents: Documents;
   readonly driver: FleetDriver | undefined;
   readonly events: readonly KnownEvent[];
+  /** Absent where Prophet is off. */
+  readonly prophet: ProphetDays | undefined;
   /** Absent where no month's budget is set. */
   readonly budget: BudgetWatch | undefined;
   readonly figures: Figures;
@@ -101,10 +105,15 @@ export class ElasticService implements AsyncDisposable {
       const { epoch } = lease;
       if (epoch !== undefined) await this.#facts.rollUp(virtualUs, epoch);
     }
-    if (lease.epoch === undefined) return;
+    if (lease.epoch === undefined) {
+      // Whoever holds the lease books it.
+      this.#hearing.takeCrossed();
+      return;
+    }
     if (clock.nowUs() >= core.wakeAtUs) {
       this.#step({ type: "woke" });
       await this.#keep();
+      for (const { bytes, pool } of this.#hearing.takeCrossed()) this.#booking.crossed(pool, bytes);
       await this.#booking.book(this.#hearing.present(), clock.nowUs());
       // Its first look reads a month of the ledger, which nobody waits for.
       void budget?.look(lease.epoch ?? 0, clock.nowUs());
@@ -131,7 +140,9 @@ export class ElasticService implements AsyncDisposable {
         for (const { message } of effect.plan.infeasible) log.warn({ reason: message }, "plan");
         return;
       case "overruled":
-        log.warn({ model: effect.model, reasons: effect.reasons }, "forecast overruled");
+        if (effect.reasons.length === 0)
+          log.info({ model: effect.model }, "forecast believed again");
+        else log.warn({ model: effect.model, reasons: effect.reasons }, "forecast overruled");
         return;
       case "decided":
         figures.decided(effect);
@@ -152,11 +163,14 @@ export class ElasticService implements AsyncDisposable {
   }
 
   async #fit(model: string): Promise<void> {
-    const { clock, events, figures, log } = this.#options;
+    const { clock, figures, log } = this.#options;
     const history = this.#history.of(model, clock.nowUs());
     if (history === undefined || this.#stopping.signal.aborted) return;
     try {
-      const { forecast, fitUs } = await this.#fitting.fit(history.series, events);
+      const { forecast, fitUs } = await this.#fitting.fit(
+        history.series,
+        await this.#fitOptions(model, history.series),
+      );
       const { series: _, ...rates } = history;
       this.#step({ type: "forecastMade", model, forecast, ...rates });
       figures.fitted(model, fitUs);
@@ -165,6 +179,22 @@ export class ElasticService implements AsyncDisposable {
     } catch (err) {
       if (!this.#stopping.signal.aborted) log.error({ err, model }, "forecast");
     }
+  }
+
+  /** Prophet has its own thread, which is replaced in time: its Stan module leaks. */
+  async #fitOptions(model: string, history: Series): Promise<FitOptions> {
+    const { events, log, prophet } = this.#options;
+    if (prophet === undefined) return { events };
+    const days = await prophet.of(model, history, this.#stopping.signal);
+    if (!days.ok) {
+      log.warn({ model, ...days.error }, "Prophet");
+      return { events };
+    }
+    const [ahead] = days.value;
+    if (ahead === undefined) return { events };
+    return prophet.part === "member"
+      ? { events, supplied: { prophet: days.value } }
+      : { events, compared: { prophet: ahead } };
   }
 
   #put(name: string, content: unknown): void {

@@ -7,9 +7,9 @@ import type { FitAnswer, FitQuestion } from "./fitting.ts";
 
 const port = present(parentPort, "the fitting thread has no port");
 
-port.on("message", ({ id, history, events }: FitQuestion) => {
+port.on("message", ({ id, history, options }: FitQuestion) => {
   const began = performance.now();
-  const forecast = fitForecast(history, { events });
+  const forecast = fitForecast(history, options);
   const fitUs = Math.round((performance.now() - began) * 1000);
   port.postMessage({ id, forecast, fitUs } satisfies FitAnswer, []);
 });

@@ -1,14 +1,17 @@
 /** Asks the fitting thread, one question at a time; a thread that ends is replaced. */
 
 import { Worker } from "node:worker_threads";
-import type { Forecast, KnownEvent } from "@millrace/forecasting";
+import type { Forecast, ForecastOptions } from "@millrace/forecasting";
 import type { Series } from "@millrace/load-facts";
 
 export interface FitQuestion {
   readonly id: number;
   readonly history: Series;
-  readonly events: readonly KnownEvent[];
+  readonly options: FitOptions;
 }
+
+/** Known events, and what was fitted elsewhere. */
+export type FitOptions = Pick<ForecastOptions, "events" | "supplied" | "compared">;
 
 export interface FitAnswer {
   readonly id: number;
@@ -26,8 +29,8 @@ export class Fitting implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Rejects with what ended the thread, or when it took too long. */
-  fit(history: Series, events: readonly KnownEvent[]): Promise<FitAnswer> {
-    const mine = this.#turn.then(() => this.#ask(history, events));
+  fit(history: Series, options: FitOptions): Promise<FitAnswer> {
+    const mine = this.#turn.then(() => this.#ask(history, options));
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
@@ -36,7 +39,7 @@ export class Fitting implements AsyncDisposable {
     await this.#thread?.terminate();
   }
 
-  async #ask(history: Series, events: readonly KnownEvent[]): Promise<FitAnswer> {
+  async #ask(history: Series, options: FitOptions): Promise<FitAnswer> {
     const thread = (this.#thread ??= new Worker(THREAD));
     thread.unref();
     const id = this.#next++;
@@ -44,7 +47,7 @@ export class Fitting implements AsyncDisposable {
     const late = setTimeout(() => answered.reject(new Error("the fit took too long")), FIT_MS_MAX);
     const ended = (): void => answered.reject(new Error("the fitting thread ended"));
     thread.on("message", answered.resolve).on("error", answered.reject).on("exit", ended);
-    thread.postMessage({ id, history, events } satisfies FitQuestion, []);
+    thread.postMessage({ id, history, options } satisfies FitQuestion, []);
     try {
       return await answered.promise;
     } catch (error) {

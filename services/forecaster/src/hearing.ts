@@ -21,6 +21,16 @@ export interface Hearing {
   readonly workers: () => readonly HeardWorker[];
   /** The pools of those who are there now. */
   readonly present: () => readonly Pool[];
+  /**
+   * Bytes of models that workers have fetched across zones since the last call. What a worker had
+   * fetched before it was first heard is not in it: whoever listened then has booked it.
+   */
+  readonly takeCrossed: () => readonly Crossed[];
+}
+
+export interface Crossed {
+  readonly pool: Pool;
+  readonly bytes: number;
 }
 
 /** What a worker is counted as that does not say what it is. */
@@ -28,20 +38,26 @@ const UNNAMED = { zone: "local", lifecycle: "on-demand" } as const;
 const SILENT_US_MAX = 2_000_000;
 
 export function openHearing(options: {
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, "subscribe">;
   readonly clock: WallClock;
   readonly nowUs: () => number;
   readonly log: Log;
   readonly post: (event: ElasticEvent) => void;
 }): Hearing {
   const { bus, clock, log, nowUs, post } = options;
-  const heard = new Map<string, HeardWorker & { readonly pool: Pool }>();
+  const heard = new Map<string, Heard>();
+  let crossed: Crossed[] = [];
   bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
     const beat = decodeJson(workerHeartbeatSchema, bytes);
     if (!beat.ok) return log.warn({ subject, ...beat.error }, "a heartbeat was not understood");
     const { id, kind, lifecycle, zone } = beat.value;
     const pool = poolOf(beat.value);
-    heard.set(id, { id, kind, zone, lifecycle, pool, heardAtUs: nowUs() });
+    const { crossedBytes = 0, incarnation } = beat.value;
+    const before = heard.get(id);
+    const more = before?.incarnation === incarnation ? crossedBytes - before.crossedBytes : 0;
+    if (more > 0) crossed.push({ pool, bytes: more });
+    const figures = { incarnation, crossedBytes };
+    heard.set(id, { id, kind, zone, lifecycle, pool, heardAtUs: nowUs(), ...figures });
     post(eventOf(beat.value, pool, clock.scale));
   });
   bus.subscribe(SCHEDULER_HEARTBEATS, (bytes, subject) => {
@@ -66,7 +82,18 @@ export function openHearing(options: {
     for (const [id, { heardAtUs }] of heard) if (heardAtUs < oldestUs) heard.delete(id);
     return [...heard.values()].map(({ pool }) => pool);
   };
-  return { workers: () => [...heard.values()], present };
+  const takeCrossed = (): readonly Crossed[] => {
+    const taken = crossed;
+    crossed = [];
+    return taken;
+  };
+  return { workers: () => [...heard.values()], present, takeCrossed };
+}
+
+interface Heard extends HeardWorker {
+  readonly pool: Pool;
+  readonly incarnation: number;
+  readonly crossedBytes: number;
 }
 
 const poolOf = ({ kind, zone, lifecycle, role }: WorkerHeartbeat): Pool => ({

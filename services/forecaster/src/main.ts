@@ -5,13 +5,17 @@ import { type Bus, connectBus, serveMicro } from "@millrace/bus";
 import {
   DEFAULT_PRICE_BOOK,
   describeProblem,
+  type ModelLimits,
+  parseModelLimits,
   parsePriceBook,
   type PriceBook,
 } from "@millrace/costing";
 import { ElasticCore } from "@millrace/elasticity";
-import { type KnownEvent, parseEvents } from "@millrace/forecasting";
+import { describeProblem as describeLine } from "@millrace/load-facts";
+import { DEMAND, type KnownEvent, parseEvents } from "@millrace/forecasting";
 import { Documents, Lease, openLedger } from "@millrace/history";
 import { FOLLOW_OPTIONS, PLAN_RULES, SPOT_RULES } from "@millrace/planning";
+import { ProphetThread } from "@millrace/prophet";
 import { type BudgetEvent, encodeJson, subjects } from "@millrace/protocol";
 import {
   ConfigError,
@@ -27,6 +31,7 @@ import { fields, type ForecasterConfig } from "./config.ts";
 import { ElasticService } from "./elastic-service.ts";
 import { Figures } from "./figures.ts";
 import { openFleet } from "./open-fleet.ts";
+import { ProphetDays, type ProphetPart } from "./prophet-days.ts";
 
 const VERSION = "0.1.0";
 const SECOND_US = 1_000_000;
@@ -37,6 +42,7 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   const { clock, id } = config;
   const prices = readPrices(config);
   const events = readEvents(config);
+  const limits = readLimits(config);
   const log = createLogger({ role: "forecaster", id, level: config.logLevel });
   const metrics = createMetrics({ role: "forecaster", id });
   await using opened = new AsyncDisposableStack();
@@ -65,7 +71,7 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   const driver = await openFleet({ config, connection, offered, epoch: () => lease.epoch });
   if (driver !== undefined) opened.use(driver);
   const documents = await Documents.open(connection);
-  const core = new ElasticCore(optionsOf(config, prices));
+  const core = new ElasticCore(optionsOf(config, prices, limits));
   const service = opened.use(
     new ElasticService({
       bus,
@@ -75,6 +81,7 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
       documents,
       driver,
       events,
+      prophet: config.prophet === "off" ? undefined : openProphet(config.prophet, opened),
       budget: openBudget(config, prices, bus, log),
       figures,
       log,
@@ -95,6 +102,10 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   await running;
 }
 
+function openProphet(part: ProphetPart, opened: AsyncDisposableStack): ProphetDays {
+  return new ProphetDays(opened.use(new ProphetThread()), part);
+}
+
 function openBudget(
   { budgetPerMonth: micros }: ForecasterConfig,
   prices: PriceBook,
@@ -107,13 +118,19 @@ function openBudget(
   return new BudgetWatch({ micros, prices, ledger: openLedger(bus.connection), log, raised });
 }
 
-function optionsOf(config: ForecasterConfig, prices: PriceBook) {
+function optionsOf(
+  config: ForecasterConfig,
+  prices: PriceBook,
+  limits: ReadonlyMap<string, ModelLimits>,
+) {
   const { advisory, clock, holdSeconds, intervalMs, workersMax, workersMin } = config;
   const budget = config.budgetPerHour;
   // What is set in real time is on a faster clock as many times as long.
   const scaled = (us: number): number => us * clock.scale;
   const intervalUs = scaled(intervalMs * 1000);
   return {
+    policy: config.policy,
+    limits,
     prices,
     kinds: prices.kinds.map(({ kind }) => kind),
     rules: {
@@ -132,7 +149,7 @@ function optionsOf(config: ForecasterConfig, prices: PriceBook) {
       holdUs: holdSeconds * SECOND_US,
       advisory: advisory || config.fleet === "none",
     },
-    quantile: "0.9",
+    quantile: String(DEMAND),
     objectiveUs: scaled(config.objectiveMs * 1000),
     refitUs: 3_600 * SECOND_US,
     planUs: 300 * SECOND_US,
@@ -149,11 +166,18 @@ function readPrices({ priceBook }: ForecasterConfig): PriceBook {
   throw new ConfigError(`${priceBook}: ${book.error.map(describeProblem).join("; ")}`);
 }
 
+function readLimits({ limitsFile }: ForecasterConfig): ReadonlyMap<string, ModelLimits> {
+  if (limitsFile === undefined) return new Map();
+  const limits = parseModelLimits(readText("MILLRACE_MODEL_LIMITS_FILE", limitsFile));
+  if (limits.ok) return limits.value;
+  throw new ConfigError(`${limitsFile}: ${limits.error.map(describeProblem).join("; ")}`);
+}
+
 function readEvents({ eventsFile }: ForecasterConfig): readonly KnownEvent[] {
   if (eventsFile === undefined) return [];
   const events = parseEvents(readText("MILLRACE_EVENTS_FILE", eventsFile));
   if (events.ok) return events.value;
-  throw new ConfigError(`${eventsFile}: ${JSON.stringify(events.error)}`);
+  throw new ConfigError(`${eventsFile}: ${describeLine(events.error)}`);
 }
 
 function readText(variable: string, path: string): string {

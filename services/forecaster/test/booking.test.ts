@@ -103,3 +103,13 @@ test("what the storage does not take is written when it does, once and in order"
   await booking.book([POOL], 4 * MINUTE_US);
   expect(state.entries.map(({ atUs }) => atUs / MINUTE_US)).toEqual([1, 2, 3]);
 });
+
+test("bytes across zones are in the minute that they are told in, and once", async () => {
+  const { booking, state } = rig();
+  await booking.book([POOL], 10 * MINUTE_US);
+  booking.crossed(POOL, 700);
+  booking.crossed(POOL, 300);
+  await booking.book([POOL], 11 * MINUTE_US);
+  await booking.book([POOL], 12 * MINUTE_US);
+  expect(state.entries.map(({ crossingBytes }) => crossingBytes)).toEqual([1_000, 0]);
+});

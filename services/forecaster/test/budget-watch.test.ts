@@ -22,6 +22,7 @@ const hoursAt = (atUs: number, hours: number): LedgerEntry => ({
   zone: "us-east-2a",
   lifecycle: "on-demand",
   workerUs: hours * 60 * MINUTE_US,
+  crossingBytes: 0,
 });
 
 function rig(micros: number, booked: readonly LedgerEntry[] = []) {

@@ -18,19 +18,19 @@ const history = (days: number) => ({
 test("several fits are answered by one thread, each with its own forecast", async () => {
   await using fitting = new Fitting();
   const [short, long] = await Promise.all([
-    fitting.fit(history(10), []),
-    fitting.fit(history(12), []),
+    fitting.fit(history(10), {}),
+    fitting.fit(history(12), {}),
   ]);
   expect(short.forecast.startUs).toBe(240 * HOUR_US);
   expect(long.forecast.startUs).toBe(288 * HOUR_US);
-  const again = await fitting.fit(history(10), []);
+  const again = await fitting.fit(history(10), {});
   expect(again.forecast).toEqual(short.forecast);
   expect(again.fitUs).toBeGreaterThan(0);
 });
 
 test("a fit that is under way when it is closed is rejected", async () => {
   const fitting = new Fitting();
-  const outcome = fitting.fit(history(30), []).then(
+  const outcome = fitting.fit(history(30), {}).then(
     () => "fitted",
     (error: Error) => error.message,
   );
