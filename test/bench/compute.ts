@@ -11,6 +11,8 @@ import { pairedRow, ratioAtLeast } from "./rows.ts";
 const ROUNDS = 3;
 const RUN_MS = 4_000;
 const ALONE_MS = 2_000;
+/** The services are compiled by then, as onnxruntime is warm when its best batch is found. */
+const COMPILE_MS = 4_000;
 
 /** Enough connections that the next batch always waits. */
 function saturated(
@@ -29,6 +31,7 @@ function saturated(
       await writeFile(file, model.file);
       bench.say(`${name}: onnxruntime alone at each batch size`);
       await using alone = await Alone.start(model, file, bench.threads);
+      await bench.load(cluster, model, connections, COMPILE_MS);
       bench.say(`${name}: batches of ${alone.batch} alone, ${connections} connections, in turns`);
       const pairs = await inTurns(
         ROUNDS,

@@ -1,7 +1,7 @@
 /** Cuts a byte stream into HTTP/1.1 responses, as little as a load generator needs of it. */
 
-/** What the stream held so far: statuses of whole responses, in order. */
 export interface Responses {
+  /** Takes what came next; the chunk's memory may be used again afterwards. */
   push(chunk: Buffer): void;
 }
 
@@ -9,25 +9,20 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 const HEAD_BYTES_MAX = 64 * 1024;
 
 /**
- * Calls `whole` with the status of each response as its last byte arrives, and with the body where
- * `keepBodies` is set.
+ * Calls `whole` with the status of each response as its last byte arrives.
  * @throws Error on a response without Content-Length.
  */
-export function readResponses(
-  whole: (status: number, body: Buffer | undefined) => void,
-  keepBodies = false,
-): Responses {
+export function readResponses(whole: (status: number) => void): Responses {
   let head: Buffer | undefined;
   let status = 0;
   let bodyLeft = -1;
-  let body: Buffer[] = [];
 
   const takeHead = (bytes: Buffer): Buffer | undefined => {
     const all = head === undefined ? bytes : Buffer.concat([head, bytes]);
     const end = all.indexOf(HEAD_END);
     if (end === -1) {
       if (all.length > HEAD_BYTES_MAX) throw new Error("a response head without an end");
-      head = all;
+      head = Buffer.from(all);
       return undefined;
     }
     const text = all.toString("latin1", 0, end);
@@ -47,15 +42,12 @@ export function readResponses(
           bytes = takeHead(bytes);
           continue;
         }
-        const taken = bytes.subarray(0, bodyLeft);
-        if (keepBodies) body.push(taken);
-        bodyLeft -= taken.length;
-        bytes = bytes.subarray(taken.length);
+        const taken = Math.min(bodyLeft, bytes.length);
+        bodyLeft -= taken;
+        bytes = bytes.subarray(taken);
         if (bodyLeft > 0) continue;
         bodyLeft = -1;
-        const kept = keepBodies ? Buffer.concat(body) : undefined;
-        body = [];
-        whole(status, kept);
+        whole(status);
       }
     },
   };

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import { BODY_BYTES_MAX, type Fault, fault } from "@millrace/protocol";
 import { fail, formatBytes, ok, type Result } from "@millrace/std";
+import type { Request } from "./request.ts";
 
 export interface BodyLimits {
   readonly bodyBytesMax: number;
@@ -40,7 +41,7 @@ export class BodyReader {
   }
 
   /** Calls `done` once, unless the connection breaks first: then there is nobody to answer. */
-  read(request: IncomingMessage, done: (body: Result<Uint8Array, Fault>) => void): void {
+  read(request: Request, done: (body: Result<Uint8Array, Fault>) => void): void {
     const declared = declaredBytes(request);
     if (declared === 0) {
       request.resume();
@@ -53,32 +54,30 @@ export class BodyReader {
   }
 
   #readDeclared(
-    request: IncomingMessage,
+    request: Request,
     declared: number,
     done: (body: Result<Uint8Array, Fault>) => void,
   ): void {
     let body: Uint8Array = NO_BODY;
     let received = 0;
-    let held = declared;
     this.#bytes += declared;
-    const release = (): void => {
-      this.#bytes -= held;
-      held = 0;
-    };
-    request.on("data", (chunk: Buffer) => {
-      // A small body comes whole, in the packet of its head: it is used as it is.
-      if (chunk.length === declared) body = chunk;
-      else {
-        if (received === 0) body = Buffer.allocUnsafeSlow(declared);
-        body.set(chunk, received);
-      }
-      received += chunk.length;
-      // The parser ends the body at its declared length, so there is never more.
-      if (received < declared) return;
-      release();
-      done(ok(body));
+    request.takeBody({
+      chunk: (chunk) => {
+        // A small body comes whole, in the packet of its head: it is used as it is.
+        if (chunk.length === declared) body = chunk;
+        else {
+          if (received === 0) body = Buffer.allocUnsafeSlow(declared);
+          body.set(chunk, received);
+        }
+        received += chunk.length;
+        // The parser ends the body at its declared length, so there is never more.
+        if (received < declared) return;
+        request.dismissTaker();
+        this.#bytes -= declared;
+        done(ok(body));
+      },
+      broken: () => void (this.#bytes -= declared),
     });
-    request.once("close", release);
   }
 
   #readChunked(request: IncomingMessage, done: (body: Result<Uint8Array, Fault>) => void): void {

@@ -4,7 +4,15 @@
  * before goes on, so that an update fails no request.
  */
 
-import { type Fault, fault, type ModelRecord, modelRef, type ModelSpec } from "@millrace/protocol";
+import {
+  type Fault,
+  fault,
+  type ModelRecord,
+  modelRef,
+  type ModelSpec,
+  type Resident,
+  splitRef,
+} from "@millrace/protocol";
 import { prepareSignature, type Signature } from "@millrace/openinference";
 import { fail, ok, type Result } from "@millrace/std";
 import { ModelStatistics } from "./statistics.ts";
@@ -27,6 +35,8 @@ interface Entry {
 export class Catalogue {
   readonly #entries = new Map<string, Entry>();
   readonly #isReady: (ref: string) => boolean;
+  /** Known versions (I6) that a worker held ready and none has failed to load since. */
+  readonly #proven = new Set<string>();
   #state: "unread" | "current" = "unread";
 
   /** @param isReady whether a live worker holds the version ready. */
@@ -54,10 +64,34 @@ export class Catalogue {
       );
     }
     this.#entries.set(record.name, { record, models, serving: before?.serving });
+    for (const { ref, spec } of before?.models.values() ?? []) {
+      if (!record.loaded || models.get(spec.version)?.ref !== ref) this.#proven.delete(ref);
+    }
   }
 
   removed(name: string): void {
+    for (const { ref } of this.#entries.get(name)?.models.values() ?? []) this.#proven.delete(ref);
     this.#entries.delete(name);
+  }
+
+  /** What a worker says that it holds. */
+  heard(residents: readonly Pick<Resident, "ref" | "state">[]): void {
+    for (const { ref, state } of residents) {
+      if (state === "ready") {
+        const { name, version } = splitRef(ref);
+        const entry = this.#entries.get(name);
+        if (entry?.record.loaded && entry.models.has(version)) this.#proven.add(ref);
+      } else if (state === "failed" && !this.#isReady(ref)) this.#proven.delete(ref);
+    }
+  }
+
+  /**
+   * True for a version that left every device, for want of requests or of memory, and comes back
+   * for the next request, which waits. It counts as ready, as one scaled to zero does in KServe and
+   * one on standby in its ModelMesh: a prober that held requests back would keep it away for good.
+   */
+  isStandby(ref: string): boolean {
+    return this.#proven.has(ref) && !this.#isReady(ref);
   }
 
   /** All records, by name. */

@@ -1,6 +1,5 @@
 /** Decides what an HTTP request gets: who asks, for what, and whether its body is worth reading. */
 
-import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import {
   type IndexEntry,
@@ -23,6 +22,7 @@ import { isJobTarget } from "./jobs/job-routes.ts";
 import type { Jobs } from "./jobs/jobs.ts";
 import type { KeyFile } from "./key-file.ts";
 import { type Reply, replyDocument, replyFault } from "./reply.ts";
+import type { Request } from "./request.ts";
 import { matchRoute, methodOf, type Route } from "./routes.ts";
 
 export interface GatewayOptions {
@@ -61,7 +61,7 @@ export class Gateway {
     this.#options = options;
   }
 
-  handle(request: IncomingMessage, reply: Reply): void {
+  handle(request: Request, reply: Reply): void {
     const arrivedUs = this.#options.nowUs();
     if (isJobTarget(request.url ?? "")) {
       this.#serveJobs(request, reply, arrivedUs);
@@ -87,13 +87,13 @@ export class Gateway {
     else this.#serve(request, reply, access.value, route.value, arrivedUs);
   }
 
-  #serveJobs(request: IncomingMessage, reply: Reply, arrivedUs: number): void {
+  #serveJobs(request: Request, reply: Reply, arrivedUs: number): void {
     const access = this.#authenticate(request);
     if (access.ok) void this.#options.jobs.handle(request, reply, access.value);
     else this.#refuse(reply, access.error, arrivedUs);
   }
 
-  #authenticate(request: IncomingMessage): Result<Access, Fault> {
+  #authenticate(request: Request): Result<Access, Fault> {
     const { keys } = this.#options;
     const access = this.#knownOn(request);
     if (!access.ok || !keys.isAnonymous || LOCAL_HOST.test(request.headers.host ?? "")) {
@@ -107,7 +107,7 @@ export class Gateway {
    * A connection that repeats the key it was let in with is not asked again: hashing is the largest
    * single cost of a small request. Comparing with its own earlier key tells a client nothing.
    */
-  #knownOn({ socket, headers }: IncomingMessage): Result<Access, Fault> {
+  #knownOn({ socket, headers }: Request): Result<Access, Fault> {
     const { ring } = this.#options.keys;
     const { authorization } = headers;
     const known = this.#known.get(socket);
@@ -119,13 +119,7 @@ export class Gateway {
     return access;
   }
 
-  #serve(
-    request: IncomingMessage,
-    reply: Reply,
-    access: Access,
-    route: Route,
-    arrivedUs: number,
-  ): void {
+  #serve(request: Request, reply: Reply, access: Access, route: Route, arrivedUs: number): void {
     const { version } = this.#options;
     switch (route.kind) {
       case "server":
@@ -159,7 +153,7 @@ export class Gateway {
   }
 
   #describe(reply: Reply, { action, name, version }: ModelRoute, arrivedUs: number): void {
-    const { catalogue, isModelReady } = this.#options;
+    const { catalogue } = this.#options;
     const model = catalogue.describe(name, version);
     const record = catalogue.record(name);
     if (!model.ok || !record.ok) {
@@ -172,21 +166,27 @@ export class Gateway {
     else if (action === "config") replyDocument(reply, modelConfig(spec));
     else if (action === "stats") {
       replyDocument(reply, modelStats([statistics.figures(model.value)]));
-    } else if (record.value.loaded && isModelReady(ref)) {
+    } else if (record.value.loaded && this.#isServed(ref)) {
       replyDocument(reply, { name, ready: true });
     } else {
       replyFault(reply, fault("NOT_LOADED", `no worker holds ${ref} ready`));
     }
   }
 
+  /** Whether a request is served: now, or when its model is back on a device. */
+  #isServed(ref: string): boolean {
+    const { catalogue, isModelReady, isReady } = this.#options;
+    return isModelReady(ref) || (catalogue.isStandby(ref) && isReady());
+  }
+
   #index(access: Access): readonly IndexEntry[] {
-    const { catalogue, isModelReady } = this.#options;
+    const { catalogue } = this.#options;
     return catalogue
       .records()
       .filter(({ name }) => mayUse(access, name))
       .flatMap(({ name, loaded, versions }) =>
         Object.values(versions).map(({ version }) => {
-          const ready = loaded && isModelReady(modelRef(name, version));
+          const ready = loaded && this.#isServed(modelRef(name, version));
           const reason = ready ? "" : loaded ? "not in any device's memory" : "unloaded";
           return { name, version, ready, reason };
         }),
@@ -195,7 +195,7 @@ export class Gateway {
 
   /** Everything that the head can decide comes before the body is read. */
   #infer(
-    request: IncomingMessage,
+    request: Request,
     reply: Reply,
     access: Access,
     { name, version }: ModelRoute,

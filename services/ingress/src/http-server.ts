@@ -7,13 +7,14 @@
  */
 
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorDocument } from "@millrace/openinference";
 import type { ErrorCode } from "@millrace/protocol";
 import { discard } from "./body.ts";
 import { Reply } from "./reply.ts";
+import { Request } from "./request.ts";
 
 export interface HttpOptions {
   readonly host: string;
@@ -21,7 +22,7 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** How long a request may take to arrive. */
   readonly arrivalMs: number;
-  readonly handle: (request: IncomingMessage, reply: Reply) => void;
+  readonly handle: (request: Request, reply: Reply) => void;
   /** The client went away before its answer. */
   readonly gone: (reply: Reply) => void;
 }
@@ -39,7 +40,7 @@ const KEEP_ALIVE_MS = 75_000;
 /** How exact the two limits on arriving are. */
 const LOOK_MS = 1_000;
 
-type HttpServer = Server<typeof IncomingMessage, typeof Reply>;
+type HttpServer = Server<typeof Request, typeof Reply>;
 
 export async function listen(options: HttpOptions): Promise<HttpListener> {
   const listener = new Listener(options);
@@ -58,6 +59,7 @@ class Listener implements HttpListener {
     this.#options = options;
     const { arrivalMs, connectionsMax } = options;
     this.#server = createServer({
+      IncomingMessage: Request,
       ServerResponse: Reply,
       insecureHTTPParser: false,
       requireHostHeader: true,
@@ -104,7 +106,7 @@ class Listener implements HttpListener {
     });
   }
 
-  #requested(request: IncomingMessage, reply: Reply): void {
+  #requested(request: Request, reply: Reply): void {
     const replies = this.#replies.get(request.socket);
     while (replies?.[0]?.state === "answered") replies.shift();
     replies?.push(reply);

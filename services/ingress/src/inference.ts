@@ -27,7 +27,7 @@ export interface InferenceOptions {
   readonly metrics: IngressMetrics;
   /** Counts the load that was there, served or not; bad requests are none. */
   readonly load: LoadCounter;
-  readonly zones: Pick<Zones, "crosses">;
+  readonly zones: Pick<Zones, "crosses" | "kindOf">;
   readonly log: Logger;
 }
 
@@ -188,7 +188,7 @@ export class Inference {
     const { bodyBytes, model, rows, tier } = exchange;
     metrics.served(model, tier, answer, totalUs);
     model.statistics.served(answer, rows, totalUs, nowUs());
-    const amounts = this.#counted(exchange);
+    const amounts = this.#counted(exchange, zones.kindOf(from));
     amounts.served++;
     amounts.queueUs += answer.queueUs;
     // Mates of a batch share its time, so that what all of them used is what the device ran.
@@ -201,9 +201,9 @@ export class Inference {
     log.debug({ ...this.#context(exchange), worker: from, device, ...times }, "served");
   }
 
-  /** What to add to, with the request itself counted. */
-  #counted({ access, bodyBytes, model, rows, tier, tokens }: Exchange): Amounts {
-    const amounts = this.#options.load.amounts(model.spec.name, access.client, tier);
+  /** What to add to, with the request itself counted. @param kind of the worker that answered */
+  #counted({ access, bodyBytes, model, rows, tier, tokens }: Exchange, kind?: string): Amounts {
+    const amounts = this.#options.load.amounts(model.spec.name, access.client, tier, kind);
     amounts.arrivals++;
     amounts.rows += rows;
     amounts.inputTokens += tokens;

@@ -100,8 +100,17 @@ export class Ingress implements AsyncDisposable {
     inference.attach(this.#answerParts);
     const sender = new BodySender({ bus, flush: () => bus.connection.flush(), address, find });
     const answers = this.#answerParts;
-    this.#mailbox = new Mailbox({ bus, address, parts: answers, sender, zones, post, log });
     const { catalogue } = this;
+    this.#mailbox = new Mailbox({
+      bus,
+      address,
+      parts: answers,
+      sender,
+      zones,
+      catalogue,
+      post,
+      log,
+    });
     const store = parts.jobStore;
     const registry = parts.metrics;
     this.#jobs = new Jobs({ config, store, catalogue, inference, metrics: registry, log, nowUs });

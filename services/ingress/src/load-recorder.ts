@@ -1,6 +1,6 @@
 /**
- * Counts what this ingress saw of every model, client and priority, and writes it down as load
- * facts once a minute is over. A minute that cannot be written is kept, and tried again.
+ * Counts what this ingress saw of every model, client, priority and kind of worker, and writes it
+ * down as load facts once a minute is over. What cannot be written is kept, and tried again.
  */
 
 import { LOAD_AMOUNTS, type LoadFact, priorityOf, type Tier } from "@millrace/protocol";
@@ -13,7 +13,7 @@ export type WriteFact = (fact: LoadFact) => Promise<boolean>;
 /** Where requests are counted. */
 export interface LoadCounter {
   /** What to add to, for a request that ends now. */
-  amounts(model: string, client: string, tier: Tier): Amounts;
+  amounts(model: string, client: string, tier: Tier, kind?: string): Amounts;
 }
 
 export interface LoadRecorderOptions {
@@ -27,6 +27,8 @@ export interface LoadRecorderOptions {
 }
 
 const MINUTE_US = 60_000_000;
+/** In place of a kind: of requests that no worker answered. */
+const NOBODY = "";
 /** A minute is looked at so often, also where it is shorter than a real one. */
 const TICKS_A_MINUTE = 10;
 const TICK_MS_MIN = 20;
@@ -37,8 +39,8 @@ const WAITING_MAX = 12_000;
 export class LoadRecorder implements LoadCounter, AsyncDisposable {
   readonly #options: LoadRecorderOptions;
   readonly #timer: NodeJS.Timeout;
-  /** By model, client and tier; of the present minute. */
-  #current = new Map<string, Map<string, (Amounts | undefined)[]>>();
+  /** By model, client, kind of worker and tier; of the present minute. */
+  #current = new Map<string, Map<string, Map<string, (Amounts | undefined)[]>>>();
   #minuteUs: number;
   #waiting: LoadFact[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -58,16 +60,21 @@ export class LoadRecorder implements LoadCounter, AsyncDisposable {
     return this.#dropped;
   }
 
-  amounts(model: string, client: string, tier: Tier): Amounts {
+  amounts(model: string, client: string, tier: Tier, kind = NOBODY): Amounts {
     let clients = this.#current.get(model);
     if (clients === undefined) {
       clients = new Map();
       this.#current.set(model, clients);
     }
-    let tiers = clients.get(client);
+    let kinds = clients.get(client);
+    if (kinds === undefined) {
+      kinds = new Map();
+      clients.set(client, kinds);
+    }
+    let tiers = kinds.get(kind);
     if (tiers === undefined) {
       tiers = [];
-      clients.set(client, tiers);
+      kinds.set(kind, tiers);
     }
     return (tiers[tier] ??= noAmounts());
   }
@@ -95,14 +102,23 @@ export class LoadRecorder implements LoadCounter, AsyncDisposable {
   #endMinute(): void {
     const { scale = 1, source } = this.#options;
     for (const [model, clients] of this.#current) {
-      for (const [tenant, tiers] of clients) {
-        for (const [tier, amounts] of tiers.entries()) {
-          if (amounts === undefined) continue;
-          const place = { source, tenant, atUs: this.#minuteUs, spanUs: MINUTE_US } as const;
-          const priority = priorityOf(tier as Tier);
-          const queueUs = Math.round(amounts.queueUs * scale);
-          const computeUs = Math.round(amounts.computeUs * scale);
-          this.#waiting.push({ v: 1, model, priority, ...place, ...amounts, queueUs, computeUs });
+      for (const [tenant, kinds] of clients) {
+        for (const [kind, tiers] of kinds) {
+          const served = kind === NOBODY ? {} : { kind };
+          const place = {
+            source,
+            tenant,
+            ...served,
+            atUs: this.#minuteUs,
+            spanUs: MINUTE_US,
+          } as const;
+          for (const [tier, amounts] of tiers.entries()) {
+            if (amounts === undefined) continue;
+            const priority = priorityOf(tier as Tier);
+            const queueUs = Math.round(amounts.queueUs * scale);
+            const computeUs = Math.round(amounts.computeUs * scale);
+            this.#waiting.push({ v: 1, model, priority, ...place, ...amounts, queueUs, computeUs });
+          }
         }
       }
     }

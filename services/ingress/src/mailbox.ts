@@ -22,6 +22,7 @@ import {
 import type { Log, Result } from "@millrace/std";
 import type { AnswerParts } from "./answer-parts.ts";
 import type { BodySender } from "./body-sender.ts";
+import type { Catalogue } from "./catalogue.ts";
 import type { Zones } from "./zones.ts";
 
 export interface MailboxOptions {
@@ -30,6 +31,7 @@ export interface MailboxOptions {
   readonly parts: AnswerParts;
   readonly sender: BodySender;
   readonly zones: Zones;
+  readonly catalogue: Catalogue;
   readonly post: (event: IngressEvent) => void;
   readonly log: Log;
 }
@@ -45,7 +47,7 @@ export class Mailbox {
 
   constructor(options: MailboxOptions) {
     this.#options = options;
-    const { bus, address, post, sender, zones } = options;
+    const { bus, address, post, sender, zones, catalogue } = options;
     bus.onConnection((connected) => post({ type: "busChanged", connected }));
     this.#subscriptions = [
       bus.subscribe(subjects.answer(address), (bytes, subject) => this.#answered(bytes, subject)),
@@ -60,6 +62,7 @@ export class Mailbox {
       bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
         this.#take(subject, decodeJson(workerHeartbeatSchema, bytes), (heartbeat) => {
           zones.heard(heartbeat);
+          catalogue.heard(heartbeat.models ?? []);
           post({ type: "workerBeat", heartbeat });
         });
       }),

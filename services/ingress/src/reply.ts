@@ -4,9 +4,10 @@ import { ServerResponse } from "node:http";
 import { ERRORS, type Fault } from "@millrace/protocol";
 import { errorDocument, type InferResponse } from "@millrace/openinference";
 import type { Exchange } from "./exchange.ts";
+import type { Request } from "./request.ts";
 
 /** A response, and how far its request has come. */
-export class Reply extends ServerResponse {
+export class Reply extends ServerResponse<Request> {
   state: "reading" | "waiting" | "answered" = "reading";
   /** The inference request that it answers, once that is open. */
   exchange: Exchange | undefined;

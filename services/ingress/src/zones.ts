@@ -1,5 +1,6 @@
 /**
- * Where this ingress and the workers stand, and what it sends and takes from one zone to another.
+ * Where this ingress and the workers stand, what they are, and what it sends and takes from one
+ * zone to another.
  */
 
 import type { Bus } from "@millrace/bus";
@@ -9,17 +10,19 @@ const BEAT_MS = 1_000;
 /** I6: far more workers than a cluster has. */
 const WORKERS_MAX = 100_000;
 
-/** Which workers stand in another zone than this process. */
+/** What kind each worker is, and which stand in another zone than this process. */
 export class Zones {
   readonly #here: string | undefined;
   readonly #elsewhere = new Set<string>();
+  readonly #kinds = new Map<string, string>();
 
   constructor(here: string | undefined) {
     this.#here = here;
   }
 
   /** A worker's word; one that does not say where it stands is taken to stand here. */
-  heard({ id, zone }: Pick<WorkerHeartbeat, "id" | "zone">): void {
+  heard({ id, kind, role, zone }: Pick<WorkerHeartbeat, "id" | "kind" | "role" | "zone">): void {
+    if (this.#kinds.size < WORKERS_MAX || this.#kinds.has(id)) this.#kinds.set(id, kind ?? role);
     if (this.#here === undefined) return;
     if (zone === undefined || zone === this.#here) this.#elsewhere.delete(id);
     else if (this.#elsewhere.size < WORKERS_MAX) this.#elsewhere.add(id);
@@ -28,6 +31,12 @@ export class Zones {
   /** Its connection ended. */
   lost(name: string): void {
     this.#elsewhere.delete(name);
+    this.#kinds.delete(name);
+  }
+
+  /** What the price book calls the worker, else its role; undefined of one that was not heard. */
+  kindOf(worker: string): string | undefined {
+    return this.#kinds.get(worker);
   }
 
   crosses(worker: string): boolean {

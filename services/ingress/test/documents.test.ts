@@ -87,6 +87,16 @@ describe("readiness of a model", () => {
     ]);
   });
 
+  test("stays while it is on no device, as a request would bring it back", async () => {
+    stand.ready = [];
+    stand.beat();
+    await stand.worker.connection.flush();
+    // The ingress has its message by now; it reads it in one of its next turns.
+    for (let turn = 0; turn < 10; turn++) expect(await status()).toBe(200);
+    stand.ready = ["echo@1"];
+    stand.beat();
+  });
+
   test("ends with unloading, and requests are refused", async () => {
     await stand.push(echo, { loaded: false });
     const seen = { now: 0 };

@@ -124,7 +124,7 @@ export class FakeJobStore {
     const store: Omit<JobStore, "dead"> = {
       records: this.#records(answer),
       results: this.#results(answer),
-      queue: this.queue.open(life),
+      queue: { ...this.queue.open(life), close: () => undefined },
       hooks: this.hooks.open(life),
       objects: { put: nothing, receive: nothing, read: nothing, open: nothing },
     };

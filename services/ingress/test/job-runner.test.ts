@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DELIVERIES_MAX, isAccepted, isEnded } from "@millrace/jobs";
 import { prepareSignature } from "@millrace/openinference";
-import { type Fault, fault, type JobRecord } from "@millrace/protocol";
+import { type Fault, fault, type JobRecord, subjects } from "@millrace/protocol";
 import { createMetrics } from "@millrace/runtime";
 import { fail, ok, type Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
@@ -186,7 +186,7 @@ describe("a chunk", () => {
     const head = { v: 1, tenant: "acme", job: "other", generation: 1, chunk: 0, model: "echo" };
     const bytes = Buffer.from(`${JSON.stringify({ ...head, first: 0, items: 1 })}\n{}`);
     const store = fake.start();
-    await store.queue.add("mr.job.acme.echo", "other", bytes);
+    await store.queue.add(subjects.job("acme", "echo"), "other", bytes);
     const runner = runnerOf(fake, { serve, slots: 1 });
     await expect.poll(() => served, { timeout: 5_000 }).toEqual([0]);
     await runner.stop();

@@ -19,6 +19,21 @@ function rig() {
   return { recorder, state };
 }
 
+test("what kinds of workers answered is told apart", async () => {
+  const { recorder, state } = rig();
+  await using _ = recorder;
+  recorder.amounts("digits", "key-1", 0, "gpu-l4").served++;
+  recorder.amounts("digits", "key-1", 0, "cpu-16").served += 2;
+  recorder.amounts("digits", "key-1", 0).refused++;
+  state.wallUs += MINUTE_US;
+  await recorder.tick();
+  expect(state.written.map(({ kind, refused, served }) => [kind, served, refused])).toEqual([
+    ["gpu-l4", 1, 0],
+    ["cpu-16", 2, 0],
+    [undefined, 0, 1],
+  ]);
+});
+
 test("a minute becomes a fact for each model, client and priority when it is over", async () => {
   const { recorder, state } = rig();
   await using _ = recorder;

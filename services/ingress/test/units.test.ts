@@ -121,6 +121,31 @@ describe("which version answers", () => {
     expect(serving()).toBe("echo@1");
   });
 
+  test("what was ready and is on no device is on standby, until it fails or is unloaded", () => {
+    const { catalogue, ready } = rig();
+    const standby = (): boolean => catalogue.isStandby("echo@1");
+    const held = { ref: "echo@1", state: "ready" } as const;
+    catalogue.heard([held]);
+    catalogue.changed(record(1, [spec(1)]));
+    expect(standby()).toBe(false);
+    catalogue.heard([{ ref: "echo@1", state: "loading" }]);
+    expect(standby()).toBe(false);
+    ready.add("echo@1");
+    catalogue.heard([held]);
+    expect(standby()).toBe(false);
+    ready.clear();
+    expect(standby()).toBe(true);
+    catalogue.heard([{ ref: "echo@1", state: "failed" }]);
+    expect(standby()).toBe(false);
+    catalogue.heard([held]);
+    catalogue.changed({ ...record(1, [spec(1)]), loaded: false });
+    catalogue.changed(record(1, [spec(1)]));
+    expect(standby()).toBe(false);
+    catalogue.heard([held]);
+    catalogue.removed("echo");
+    expect(standby()).toBe(false);
+  });
+
   test("a new one takes over when it is ready, and not back when it is not for a while", () => {
     const { catalogue, serving, ready } = rig();
     catalogue.changed(record(1, [spec(1)]));

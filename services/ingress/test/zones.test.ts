@@ -1,6 +1,11 @@
 /** Where an ingress stands: said once a second, and what crosses zones is counted. */
 
-import { decodeJson, ingressHeartbeatSchema, INGRESS_HEARTBEATS } from "@millrace/protocol";
+import {
+  decodeJson,
+  ingressHeartbeatSchema,
+  INGRESS_HEARTBEATS,
+  type WorkerHeartbeat,
+} from "@millrace/protocol";
 import { createHistory, openMinuteFacts } from "@millrace/history";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inboxPrefix } from "@millrace/broker";
@@ -10,27 +15,44 @@ import { echo, row, Stand, until } from "./stand.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
+type Beat = Pick<WorkerHeartbeat, "id" | "kind" | "zone">;
+
+test("a worker's kind is the price book's, else its role, while it is there", () => {
+  const zones = new Zones(undefined);
+  zones.heard({ id: "gpu-worker-1", role: "gpu-worker", kind: "gpu-l4" });
+  zones.heard({ id: "cpu-worker-1", role: "cpu-worker" });
+  expect(["gpu-worker-1", "cpu-worker-1", "unheard"].map((id) => zones.kindOf(id))).toEqual([
+    "gpu-l4",
+    "cpu-worker",
+    undefined,
+  ]);
+  zones.lost("gpu-worker-1");
+  expect(zones.kindOf("gpu-worker-1")).toBeUndefined();
+});
+
 test("workers in other zones are elsewhere, until they move or leave", () => {
   const zones = new Zones("east");
-  zones.heard({ id: "far", zone: "west" });
-  zones.heard({ id: "near", zone: "east" });
-  zones.heard({ id: "unsaid", zone: undefined });
+  const heard = (beat: Beat): void => zones.heard({ role: "gpu-worker", ...beat });
+  heard({ id: "far", zone: "west" });
+  heard({ id: "near", zone: "east" });
+  heard({ id: "unsaid", zone: undefined });
   expect(["far", "near", "unsaid", "unheard"].map((id) => zones.crosses(id))).toEqual([
     true,
     false,
     false,
     false,
   ]);
-  zones.heard({ id: "far", zone: "east" });
+  heard({ id: "far", zone: "east" });
   expect(zones.crosses("far")).toBe(false);
-  zones.heard({ id: "far", zone: "west" });
+  heard({ id: "far", zone: "west" });
   zones.lost("far");
   expect(zones.crosses("far")).toBe(false);
 });
 
 test("nothing is elsewhere for an ingress that was not told where it stands", () => {
   const zones = new Zones(undefined);
-  zones.heard({ id: "far", zone: "west" });
+  const heard = (beat: Beat): void => zones.heard({ role: "gpu-worker", ...beat });
+  heard({ id: "far", zone: "west" });
   expect(zones.crosses("far")).toBe(false);
   const said: string[] = [];
   const bus: Pick<Bus, "publish"> = { publish: (subject) => said.push(subject) > 0 };
@@ -70,6 +92,7 @@ test("schedulers hear the zone, and facts have the bytes of requests across zone
   const sum = (of: "served" | "inputBytes" | "outputBytes" | "crossingBytes"): number =>
     facts.value.reduce((total, fact) => total + fact[of], 0);
   expect(sum("served")).toBe(2);
+  expect(new Set(facts.value.map(({ kind }) => kind))).toEqual(new Set(["gpu-worker"]));
   expect(sum("crossingBytes")).toBe((sum("inputBytes") + sum("outputBytes")) / 2);
   expect(sum("crossingBytes")).toBeGreaterThan(0);
   await admin.drain();

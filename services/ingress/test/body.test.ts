@@ -1,0 +1,66 @@
+/** Bodies of requests as they come over a connection: in one piece, in many, or not to the end. */
+
+import { once } from "node:events";
+import { connect } from "node:net";
+import { expect, test, vi } from "vitest";
+import { BodyReader } from "../src/body.ts";
+import { listen } from "../src/http-server.ts";
+import { replyDocument } from "../src/reply.ts";
+
+const HEAD = "POST /x HTTP/1.1\r\nHost: here\r\nContent-Length: ";
+
+const soon = (check: () => void): Promise<void> => vi.waitFor(check, 10_000);
+
+async function serve() {
+  const bodies = new BodyReader({ bodyBytesMax: 1_000_000, readingBytesMax: 2_000_000 });
+  const read: string[] = [];
+  const listener = await listen({
+    host: "127.0.0.1",
+    port: 0,
+    connectionsMax: 10,
+    arrivalMs: 5_000,
+    gone: () => undefined,
+    handle: (request, reply) =>
+      bodies.read(request, (body) => {
+        read.push(body.ok ? Buffer.from(body.value).toString("latin1") : body.error.code);
+        replyDocument(reply, { length: read.at(-1)?.length });
+      }),
+  });
+  const socket = connect({ port: listener.port, host: "127.0.0.1", noDelay: true });
+  await once(socket, "connect");
+  let answered = "";
+  socket.setEncoding("latin1").on("data", (text: string) => (answered += text));
+  const close = async (): Promise<void> => {
+    socket.destroy();
+    await listener[Symbol.asyncDispose]();
+  };
+  return { bodies, read, socket, answers: () => answered, [Symbol.asyncDispose]: close };
+}
+
+test("bodies of one connection come out whole and in order, however they are cut", async () => {
+  await using served = await serve();
+  const { bodies, read, socket } = served;
+  socket.write(`${HEAD}3\r\n\r\none`);
+  await soon(() => expect(read).toEqual(["one"]));
+  const long = "0123456789".repeat(30_000);
+  socket.write(`${HEAD}${long.length}\r\n\r\n`);
+  for (let at = 0; at < long.length; at += 100_000) {
+    await soon(() => expect(bodies.bytes).toBe(long.length));
+    socket.write(long.slice(at, at + 100_000));
+  }
+  await soon(() => expect(read[1] === long).toBe(true));
+  socket.write(`${HEAD}3\r\n\r\ntwo${HEAD}0\r\n\r\n${HEAD}5\r\n\r\nthree`);
+  await soon(() => expect(read.slice(2)).toEqual(["two", "", "three"]));
+  await soon(() => expect(served.answers().split("HTTP/1.1 200").length - 1).toBe(5));
+  expect(bodies.bytes).toBe(0);
+});
+
+test("a body whose connection breaks is not answered, and its bytes count no longer", async () => {
+  await using served = await serve();
+  const { bodies, read, socket } = served;
+  socket.write(`${HEAD}1000\r\n\r\nsome`);
+  await soon(() => expect(bodies.bytes).toBe(1_000));
+  socket.destroy();
+  await soon(() => expect(bodies.bytes).toBe(0));
+  expect(read).toEqual([]);
+});
