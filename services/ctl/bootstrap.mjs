@@ -26,6 +26,8 @@ const TESTED = ["unit", "repository", "sim"];
 const PROGRESS_MS = 2_000;
 const LAST_LINES_MAX = 20;
 const EXIT_FAILED = 1;
+/** The last signal that was passed on to a child. */
+let interruptedBy;
 
 async function main(args) {
   const major = Number(process.versions.node.split(".")[0]);
@@ -83,7 +85,7 @@ async function install() {
   const { npm_execpath: npm, npm_node_execpath: node } = process.env;
   // The Node that npm itself runs on: the one in node_modules is about to be replaced.
   const [command, ...before] = npm && node ? [node, npm] : ["npm"];
-  const child = spawn(command, [...before, "ci", "--no-audit", "--no-fund"], {
+  const { child, ended } = start(command, [...before, "ci", "--no-audit", "--no-fund"], {
     cwd: ROOT,
     env: {
       ...process.env,
@@ -101,8 +103,12 @@ async function install() {
       lines.splice(0, lines.length - LAST_LINES_MAX);
     });
   }
-  const code = await exitOf(child);
+  const code = await ended;
   clearInterval(timer);
+  if (interruptedBy !== undefined) {
+    say("Interrupted; what is missing is installed at the next start.");
+    process.exit(128 + constants.signals[interruptedBy]);
+  }
   if (code !== 0) {
     const words = lines.map((line) => `  ${line}`).join("\n");
     fail(
@@ -124,18 +130,24 @@ const pathOutside = (directory) =>
  * this process is gone, however that came about.
  */
 function hand(args) {
-  const child = spawn(NODE, [...FLAGS, ...args], {
-    stdio: ["inherit", "inherit", "inherit", "ipc"],
-  });
-  return exitOf(child);
+  const stdio = ["inherit", "inherit", "inherit", "ipc"];
+  return start(NODE, [...FLAGS, ...args], { stdio }).ended;
 }
 
-/** Passes signals on meanwhile. A signal's exit code is the shell's: 128 and its number. */
-function exitOf(child) {
+/**
+ * A program that gets this process's signals until it has ended. A signal's exit code is the
+ * shell's: 128 and its number. Signals are taken before it starts: it may be at work, and somebody
+ * may have seen so and sent one, before `spawn` returns here.
+ */
+function start(command, args, options) {
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
-  const pass = (signal) => child.kill(signal);
+  const pass = (signal) => {
+    interruptedBy = signal;
+    child.kill(signal);
+  };
   for (const signal of signals) process.on(signal, pass);
-  return new Promise((done) => {
+  const child = spawn(command, args, options);
+  const ended = new Promise((done) => {
     const end = (code) => {
       for (const signal of signals) process.off(signal, pass);
       done(code);
@@ -146,6 +158,7 @@ function exitOf(child) {
     });
     child.once("close", (code, signal) => end(code ?? 128 + constants.signals[signal]));
   });
+  return { child, ended };
 }
 
 /** A terminal shows one line that counts; anything else gets a line each time. */

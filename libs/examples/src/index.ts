@@ -11,4 +11,4 @@ export {
   type ExampleSample,
   type SampleTensor,
 } from "./models.ts";
-export { PADDING_ID, tokenizeSms, TOKENS_MAX, UNKNOWN_ID } from "./tokenizer.ts";
+export { PADDING_ID, tokenizeSms, TOKENS_MAX } from "./tokenizer.ts";

@@ -20,7 +20,7 @@ export {
   textField,
   wholeField,
 } from "./fields.ts";
-export { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "./logger.ts";
+export { createLogger, type Logger, type LogLevel } from "./logger.ts";
 export { BATCH_BUCKETS, createMetrics, LATENCY_BUCKETS_S, type Metrics } from "./metrics.ts";
 export type { Count, Distribution, Family, Labels, Level } from "./series.ts";
 export { type Health, type MetricsServer, serveMetrics } from "./metrics-server.ts";

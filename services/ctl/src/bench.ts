@@ -9,6 +9,12 @@ import { CommandError } from "./failure.ts";
 
 const BENCH = fileURLToPath(new URL("../../../test/bench/main.ts", import.meta.url));
 
+const HELP = `
+Options of the benchmark:
+  --only <name>  one scenario: tiny, large, mlp10m, encoder1g, scheduling, memory or soak
+  --soak         all of them, and ten minutes of load
+  --json <file>  also write the rows as JSON`;
+
 export function registerBench(program: Command): void {
   program
     .command("bench")
@@ -16,8 +22,9 @@ export function registerBench(program: Command): void {
     .description(
       "Measures the bare hops, the cluster, and their ratio. Options go to the benchmark.",
     )
-    .argument("[options...]", "options of the benchmark, such as --json FILE")
+    .argument("[options...]", "options of the benchmark")
     .allowUnknownOption()
+    .addHelpText("after", HELP)
     .action(runBench);
 }
 

@@ -4,14 +4,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
-import { createHistory } from "@millrace/history";
-import { openStore, type Store } from "@millrace/store";
+import type { Store } from "@millrace/store";
 import { CommandError } from "./failure.ts";
 import type { Environment } from "./ingress.ts";
-import { type ClusterState, DATA_DIRECTORY, readState } from "./state.ts";
+import { clusterDirectory, type ClusterState, readState } from "./state.ts";
+import { openStorage } from "./storage.ts";
 
 const DEFAULT_SERVER = "nats://127.0.0.1:4222";
 const REPLICAS = 3;
+/** A server on an overloaded machine takes its time to greet; a frozen one takes for ever. */
+const SLOW_MS_MAX = 5_000;
 
 export interface ClusterAddress {
   readonly servers: readonly string[];
@@ -27,7 +29,7 @@ export function findCluster(
   const servers = (MILLRACE_NATS_URL || state?.natsUrl || DEFAULT_SERVER)
     .split(",")
     .map((server) => server.trim());
-  const byDefault = seedFileOf(join(DATA_DIRECTORY, "credentials"), "admin");
+  const byDefault = seedFileOf(join(clusterDirectory(), "credentials"), "admin");
   const seedFile =
     MILLRACE_NATS_SEED_FILE || state?.seedFile || (existsSync(byDefault) ? byDefault : undefined);
   return seedFile === undefined ? { servers } : { servers, seedFile };
@@ -44,13 +46,15 @@ function readSeed(path: string): string {
   }
 }
 
-/** @throws CommandError where each server failed once: a command does not wait for a cluster. */
+/**
+ * @throws CommandError where no server took the connection: a command does not wait for a cluster.
+ */
 export async function connectCluster(address: ClusterAddress): Promise<Bus> {
   const { servers, seedFile } = address;
   const seed = seedFile === undefined ? undefined : readSeed(seedFile);
   const attempt = new AbortController();
   let reason = "";
-  let failures = 0;
+  let patience: NodeJS.Timeout | undefined;
   try {
     return await connectBus({
       servers,
@@ -61,11 +65,12 @@ export async function connectCluster(address: ClusterAddress): Promise<Bus> {
       log: {
         debug: () => undefined,
         info: () => undefined,
+        // One attempt has tried every server, and the same reason is not said again.
         warn: (fields) => {
           if (attempt.signal.aborted || !("reason" in fields)) return;
           reason = String(fields.reason);
-          failures++;
-          if (failures >= servers.length) attempt.abort();
+          if (!/timeout/i.test(reason)) attempt.abort();
+          else patience ??= setTimeout(() => attempt.abort(), SLOW_MS_MAX);
         },
         error: (_fields, message) => console.error(message),
       },
@@ -73,6 +78,8 @@ export async function connectCluster(address: ClusterAddress): Promise<Bus> {
   } catch (error) {
     if (!attempt.signal.aborted) throw error;
     throw noCluster(servers.join(","), reason, seedFile);
+  } finally {
+    clearTimeout(patience);
   }
 }
 
@@ -86,7 +93,7 @@ function noCluster(servers: string, reason: string, seedFile: string | undefined
   }
   return new CommandError(
     `no cluster at ${servers} (${reason})`,
-    "start one with `npm run up`, or set MILLRACE_NATS_URL",
+    "start one with `npm run up`, say its --directory, or set MILLRACE_NATS_URL",
   );
 }
 
@@ -101,7 +108,11 @@ export async function openCluster(): Promise<Cluster> {
   const bus = await connectCluster(found);
   // A cluster of three or more survives the loss of one; its streams should too.
   const replicas = found.servers.length >= REPLICAS ? REPLICAS : 1;
-  const store = await openStore(bus.connection, { create: true, replicas });
-  await createHistory(bus.connection, { replicas });
-  return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
+  try {
+    const store = await openStorage(bus, { replicas, report: (line) => console.error(line) });
+    return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
+  } catch (error) {
+    await bus.drain();
+    throw error;
+  }
 }

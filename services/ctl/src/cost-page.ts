@@ -5,7 +5,7 @@ import { type CostRow, MICROS, offerKey } from "@millrace/costing";
 import type { Forecast } from "@millrace/forecasting";
 import { Documents } from "@millrace/history";
 import { MINUTE_US } from "@millrace/load-facts";
-import { checkValue, forecastSchema, type LedgerEntry } from "@millrace/protocol";
+import type { LedgerEntry } from "@millrace/protocol";
 import {
   type Block,
   type Cell,
@@ -17,7 +17,7 @@ import {
 } from "@millrace/report";
 import type { Costs } from "./cost-account.ts";
 import { headline, hours, money, percent, remarks, shareOf } from "./cost-table.ts";
-import { valueOf } from "./failure.ts";
+import { readForecast } from "./forecast-document.ts";
 
 const WIDTH = 1_000;
 const HEIGHT = 300;
@@ -36,7 +36,7 @@ export async function costPage(costs: Costs, connection: Bus["connection"]): Pro
   const loads: Block[] = [];
   const documents = await Documents.open(connection);
   for (const { name } of models) {
-    loads.push(loadChart(costs, name, await forecastOf(documents, name)));
+    loads.push(loadChart(costs, name, await readForecast(documents, name)));
   }
   const [period = ""] = headline(costs);
   return htmlPage({
@@ -80,13 +80,6 @@ function summaryOf(
   const cheaper = savedShare >= 0;
   const apart = `${percent(Math.abs(savedShare))} ${cheaper ? "less" : "more"}`;
   return { text: `${money(micros)}, ${apart} than ${name}`, tone: cheaper ? "good" : "bad" };
-}
-
-async function forecastOf(documents: Documents, model: string): Promise<Forecast | undefined> {
-  const document = valueOf(await documents.get(model));
-  if (document === undefined) return undefined;
-  const { overruled: _, ...forecast } = valueOf(checkValue(forecastSchema, document.content));
-  return forecast;
 }
 
 /** Sums of even steps over the period, at the start of each; `whole` has those not cut short. */

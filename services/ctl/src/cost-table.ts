@@ -91,6 +91,8 @@ function accountTable(title: string, rows: readonly CostRow[], all: number): str
   return left === 0 ? table : `${table}\n... and ${left} more; --json FILE has all`;
 }
 
+const LEVELS = { none: "holds", projected: "will be exceeded", exceeded: "exceeded" } as const;
+
 /** What was saved, what is not in the sums, and whether the budget holds. */
 export function remarks(costs: Costs): string[] {
   const { alarm, baseline, baselineName, period, prices, report, unpriced } = costs;
@@ -107,7 +109,7 @@ export function remarks(costs: Costs): string[] {
   } else {
     lines.push(`saving: nothing that ran has an on-demand price to compare ${baselineName} with`);
   }
-  const crossed = period.facts.reduce((sum, { crossingBytes }) => sum + crossingBytes, 0);
+  const crossed = crossedBytes(period);
   lines.push(
     `across zones: ${formatBytes(crossed)} for ${money(report.crossingMicros)} ` +
       `(${money(prices.crossingMicrosPerGb)} a GB)`,
@@ -120,9 +122,13 @@ export function remarks(costs: Costs): string[] {
     );
   }
   lines.push(...report.refused.map((reason) => `refused: ${reason}`));
-  if (alarm !== undefined) lines.push(`budget: ${alarm.level}: ${alarm.message}`);
+  if (alarm !== undefined) lines.push(`budget: ${LEVELS[alarm.level]}: ${alarm.message}`);
   return lines;
 }
+
+/** Of requests and answers, and of models that workers fetched. */
+const crossedBytes = ({ facts, workers }: Costs["period"]): number =>
+  [...facts, ...workers].reduce((sum, { crossingBytes }) => sum + crossingBytes, 0);
 
 /** Money as whole micro-dollars, in `...Micros`. */
 export function costJson(costs: Costs): object {
@@ -140,7 +146,7 @@ export function costJson(costs: Costs): object {
     priceBook: prices.name,
     costMicros: report.micros,
     crossingMicros: report.crossingMicros,
-    crossingBytes: period.facts.reduce((sum, { crossingBytes }) => sum + crossingBytes, 0),
+    crossingBytes: crossedBytes(period),
     requests: report.all.requests,
     utilisation,
     idleShare: utilisation === undefined ? undefined : 1 - utilisation,

@@ -1,6 +1,6 @@
 /** How a command ends badly: what is wrong, what to do about it, and the exit code. */
 
-import { FaultError, type ErrorCode, type Fault } from "@millrace/protocol";
+import { ERRORS, FaultError, type ErrorCode, type Fault } from "@millrace/protocol";
 import type { Result } from "@millrace/std";
 
 export const EXIT_FAILED = 1;
@@ -49,7 +49,11 @@ const REMEDIES: Partial<Readonly<Record<ErrorCode, string>>> = {
 };
 
 export function faultError(problem: Fault): CommandError {
-  const remedy = REMEDIES[problem.code] ?? "see `millrace status` and the services' logs";
+  const remedy =
+    REMEDIES[problem.code] ??
+    (ERRORS[problem.code].status === 400
+      ? "correct it; `millrace model show NAME` says what a model takes"
+      : "see `millrace status` and the services' logs");
   return new CommandError(`${problem.message} (${problem.code})`, remedy);
 }
 

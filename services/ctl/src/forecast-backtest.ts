@@ -113,7 +113,7 @@ async function testTrace(path: string, series: Series, options: TestOptions): Pr
 }
 
 /** Prophet sees the same hours as the others: six weeks that end with the origin. */
-async function prophetDay(
+export async function prophetDay(
   prophet: ProphetThread,
   series: Series,
   originUs: number,

@@ -5,8 +5,8 @@ import { formatTimestamp } from "@millrace/load-facts";
 export interface PlotLine {
   /** Values at even steps, as many as every other line of the plot has; NaN is a gap. */
   readonly values: readonly number[];
-  /** `line` draws the values, `dots` every other one, for bounds. */
-  readonly style: "line" | "dots";
+  /** `line` draws the values, `dots` every third one, for bounds; `dashes` every other stretch. */
+  readonly style: "line" | "dots" | "dashes";
 }
 
 export interface PlotOptions {
@@ -53,7 +53,7 @@ export function plot(lines: readonly PlotLine[], options: PlotOptions): string {
       const row = rowOf(value);
       const from = style === "dots" ? row : Math.min(before ?? row, row);
       const to = style === "dots" ? row : Math.max(before ?? row, row);
-      if (style === "line" || x % 3 === 0) for (let y = from; y <= to; y++) dot(x, y);
+      if (isDrawn(style, x)) for (let y = from; y <= to; y++) dot(x, y);
       before = row;
     }
   }
@@ -67,6 +67,9 @@ export function plot(lines: readonly PlotLine[], options: PlotOptions): string {
   });
   return [...text, timeAxis(width, startUs, steps * stepUs)].join("\n");
 }
+
+const isDrawn = (style: PlotLine["style"], x: number): boolean =>
+  style === "line" || (style === "dots" ? x % 3 === 0 : x % 8 < 4);
 
 const finite = (values: readonly number[]): number[] => values.filter(Number.isFinite);
 

@@ -1,7 +1,7 @@
 /** `millrace forecast show`: a forecast as a table, in the terminal's dots, as an SVG or JSON. */
 
 import { writeFileSync } from "node:fs";
-import { type Forecast, fitForecast } from "@millrace/forecasting";
+import { type Forecast, fitForecast, type SuppliedDay } from "@millrace/forecasting";
 import { Documents, openMinuteFacts } from "@millrace/history";
 import {
   cutSeries,
@@ -16,11 +16,14 @@ import {
   type Series,
   seriesOfFacts,
 } from "@millrace/load-facts";
-import { checkValue, forecastSchema, subjects } from "@millrace/protocol";
+import { ProphetThread } from "@millrace/prophet";
+import { subjects } from "@millrace/protocol";
 import { type Series as ChartSeries, svgChart } from "@millrace/report";
 import { formatTable } from "@millrace/std";
 import { openCluster } from "./connect.ts";
 import { CommandError, usageError, valueOf } from "./failure.ts";
+import { prophetDay } from "./forecast-backtest.ts";
+import { readForecast } from "./forecast-document.ts";
 import { plot } from "./forecast-plot.ts";
 import { describeRepairs, readEvents, readTrace } from "./load-file.ts";
 import { splitModel } from "./names.ts";
@@ -29,6 +32,7 @@ interface ShowOptions {
   readonly csv?: string;
   readonly at?: string;
   readonly events?: string;
+  readonly prophet?: true;
   readonly duplicates: string;
   readonly plot?: true;
   readonly svg?: string;
@@ -53,7 +57,9 @@ export async function runShow(model: string | undefined, options: ShowOptions): 
     throw usageError("a model or --csv FILE is to be shown, and not both", "name one of them");
   }
   const shown =
-    options.csv === undefined ? await fromCluster(model ?? "") : fromTrace(options.csv, options);
+    options.csv === undefined
+      ? await fromCluster(model ?? "")
+      : await fromTrace(options.csv, options);
   if (options.json) {
     console.log(JSON.stringify(shown.forecast));
   } else {
@@ -67,7 +73,7 @@ export async function runShow(model: string | undefined, options: ShowOptions): 
   }
 }
 
-function fromTrace(path: string, options: ShowOptions): Shown {
+async function fromTrace(path: string, options: ShowOptions): Promise<Shown> {
   const { series, repairs } = readTrace(path, options);
   for (const line of describeRepairs(path, repairs)) console.error(line);
   const last = endUs(series);
@@ -77,7 +83,8 @@ function fromTrace(path: string, options: ShowOptions): Shown {
     throw usageError(`--at ${options.at} is no time in the trace`, `it goes from ${range}`);
   }
   const known = cutSeries(series, asked - HISTORY_US_MAX, asked);
-  const forecast = fitForecast(known, { events: readEvents(options.events) });
+  const compared = options.prophet ? { prophet: await fitBeside(known) } : {};
+  const forecast = fitForecast(known, { events: readEvents(options.events), compared });
   const after = cutSeries(series, asked, asked + DAY_US);
   return {
     name: path,
@@ -87,19 +94,23 @@ function fromTrace(path: string, options: ShowOptions): Shown {
   };
 }
 
+async function fitBeside(history: Series): Promise<SuppliedDay> {
+  await using prophet = new ProphetThread();
+  const originUs = endUs(history);
+  return { originUs, hourly: await prophetDay(prophet, history, originUs, "multiplicative") };
+}
+
 async function fromCluster(model: string): Promise<Shown> {
   const { name } = splitModel(model);
   await using cluster = await openCluster();
   const documents = await Documents.open(cluster.bus.connection);
-  const document = valueOf(await documents.get(name));
-  if (document === undefined) {
+  const forecast = await readForecast(documents, name);
+  if (forecast === undefined) {
     throw new CommandError(
       `there is no forecast of ${name}`,
       "the forecaster makes one for every model with load; or show one of a trace with --csv",
     );
   }
-  const { overruled, ...rest } = valueOf(checkValue(forecastSchema, document.content));
-  const forecast = overruled === undefined ? rest : { ...rest, overruled };
   const facts = valueOf(
     await openMinuteFacts(cluster.bus.connection).read({ subject: subjects.loadMinute(name) }),
   );
@@ -126,18 +137,25 @@ function summary({ name, forecast }: Shown): string {
 }
 
 /** Hours as rows: requests, and the rate of the busiest five minutes at each quantile. */
-function hourTable({ startUs, stepUs, mean, quantiles }: Forecast): string {
+function hourTable({ compared = {}, startUs, stepUs, mean, quantiles }: Forecast): string {
   const perHour = Math.round(HOUR_US / stepUs);
   const names = Object.keys(quantiles);
-  const head = ["hour from", "requests", ...names.map((name) => `peak ${name}, 1/s`)];
+  const head = [
+    "hour from",
+    "requests",
+    ...Object.keys(compared),
+    ...names.map((name) => `peak ${name}, 1/s`),
+  ];
   const rows = Array.from({ length: Math.floor(mean.length / perHour) }, (_, hour) => {
     const within = (values: readonly number[]): readonly number[] =>
       values.slice(hour * perHour, (hour + 1) * perHour);
-    const requests = within(mean).reduce((sum, value) => sum + value, 0);
+    const requests = [mean, ...Object.values(compared)].map((line) =>
+      Math.round(within(line).reduce((sum, value) => sum + value, 0)),
+    );
     const peaks = names.map((name) =>
       ((Math.max(...within(quantiles[name] ?? [])) * 1_000_000) / stepUs).toFixed(2),
     );
-    return [formatTimestamp(startUs + hour * HOUR_US), Math.round(requests), ...peaks];
+    return [formatTimestamp(startUs + hour * HOUR_US), ...requests, ...peaks];
   });
   return formatTable([head, ...rows]);
 }
@@ -164,6 +182,10 @@ function terminalPlot({ history, forecast, after }: Shown): string {
   const lines = [
     { values: [...before, ...ahead(forecast.mean)], style: "line" as const },
     { values: [...blank, ...ahead(forecast.quantiles[BAND] ?? [])], style: "dots" as const },
+    ...Object.values(forecast.compared ?? {}).map((values) => ({
+      values: [...blank, ...ahead(values)],
+      style: "dashes" as const,
+    })),
     ...(after === undefined
       ? []
       : [{ values: [...blank, ...stretch(after)], style: "line" as const }]),
@@ -171,7 +193,8 @@ function terminalPlot({ history, forecast, after }: Shown): string {
   const startUs = forecast.startUs - before.length * stepUs;
   const legend = `requests per second; line: counted, then expected; dots: ${BAND} quantile of the peak`;
   const drawn = plot(lines, { ...PLOT, startUs, stepUs, nowStep: before.length });
-  return `${legend}${after === undefined ? "" : "; second line: what came"}\n${drawn}`;
+  const dashes = Object.keys(forecast.compared ?? {}).map((name) => `; dashes: ${name}`);
+  return `${legend}${dashes.join("")}${after === undefined ? "" : "; second line: what came"}\n${drawn}`;
 }
 
 function chart({ name, history, forecast, after }: Shown): string {
@@ -191,6 +214,11 @@ function chart({ name, history, forecast, after }: Shown): string {
     { name: `peak, median to ${BAND}`, kind: "range", points: band },
     { name: "counted", kind: "line", points: [...counted, ...came] },
     { name: "expected", kind: "line", points: points(startUs, stepUs, mean) },
+    ...Object.entries(forecast.compared ?? {}).map(([method, values]) => ({
+      name: method,
+      kind: "line" as const,
+      points: points(startUs, stepUs, values),
+    })),
   ];
   return svgChart({
     title: `Forecast of ${name}`,

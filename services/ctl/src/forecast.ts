@@ -21,6 +21,7 @@ export function registerForecast(program: Command): void {
     .option("--at <time>", "forecast from this time in the trace, with what came after it drawn in")
     .option("--events <file>", "known events of the trace: start,end,name,factor")
     .option("--duplicates <rule>", "rows of one time that differ: refuse or sum", "refuse")
+    .option("--prophet", "with --csv: draw Prophet's forecast beside it")
     .option("--plot", "draw it in the terminal")
     .option("--svg <file>", "write it as an SVG")
     .option("--json", "print it as JSON")

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { formatTable } from "@millrace/std";
 import { createKey, readKeys, revokeKey } from "./keys.ts";
-import { DATA_DIRECTORY } from "./state.ts";
+import { clusterDirectory } from "./state.ts";
 
 interface FileOption {
-  readonly file: string;
+  readonly file?: string;
 }
 
-const DEFAULT_FILE = process.env.MILLRACE_API_KEYS_FILE || join(DATA_DIRECTORY, "api-keys.jsonl");
+const fileOf = ({ file }: FileOption): string =>
+  file || process.env.MILLRACE_API_KEYS_FILE || join(clusterDirectory(), "api-keys.jsonl");
 
 export function registerKey(program: Command): void {
   const key = program
@@ -21,12 +22,16 @@ export function registerKey(program: Command): void {
       "Works on the file of API keys that the ingress reads. It holds hashes, never a key.",
     );
   const onFile = (command: Command): Command =>
-    command.option("--file <path>", "the file of keys", DEFAULT_FILE);
+    command.option(
+      "--file <path>",
+      "the file of keys (default: MILLRACE_API_KEYS_FILE, else that of the cluster of `up`)",
+    );
   onFile(key.command("create"))
     .summary("make a key")
     .description("Makes a key and prints it, this once.")
     .argument("[name]", "who or what it is for", "")
-    .action(async (name: string, { file }: FileOption) => {
+    .action(async (name: string, options: FileOption) => {
+      const file = fileOf(options);
       const made = await createKey(file, name, new Date());
       console.error(`key ${made.entry.id} was added to ${file}; it is not shown again:`);
       console.log(made.key);
@@ -34,7 +39,8 @@ export function registerKey(program: Command): void {
   onFile(key.command("list"))
     .summary("list the keys")
     .description("Lists the keys by id.")
-    .action(async ({ file }: FileOption) => {
+    .action(async (options: FileOption) => {
+      const file = fileOf(options);
       const rows = (await readKeys(file)).map(({ id, name, createdAt }) => [id, createdAt, name]);
       if (rows.length === 0) console.log(`${file} holds no keys`);
       else console.log(formatTable([["ID", "CREATED", "NAME"], ...rows]));
@@ -43,8 +49,8 @@ export function registerKey(program: Command): void {
     .summary("remove a key")
     .description("Removes a key; the ingress refuses it once it has read the file again.")
     .argument("<id>", "of the key, as `key list` shows it")
-    .action(async (id: string, { file }: FileOption) => {
-      const { name } = await revokeKey(file, id);
+    .action(async (id: string, options: FileOption) => {
+      const { name } = await revokeKey(fileOf(options), id);
       console.log(`key ${id}${name === "" ? "" : ` (${name})`} is revoked`);
     });
 }

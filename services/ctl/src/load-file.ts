@@ -4,12 +4,15 @@ import { readFileSync } from "node:fs";
 import type { Fail, Result } from "@millrace/std";
 import {
   describeProblem,
+  isFactsFile,
   type LineProblem,
+  parseFacts,
   parseTrace,
   type Repair,
   type Trace,
 } from "@millrace/load-facts";
 import { type KnownEvent, parseEvents } from "@millrace/forecasting";
+import type { LoadFact } from "@millrace/protocol";
 import { CommandError, usageError } from "./failure.ts";
 
 export interface LoadFileOptions {
@@ -23,6 +26,15 @@ export function readTrace(path: string, { duplicates = "refuse" }: LoadFileOptio
     throw usageError(`--duplicates ${duplicates}`, "it is refuse or sum");
   }
   return parsed(path, parseTrace(readFileSync(path, "utf8"), { duplicates }));
+}
+
+/**
+ * What `load export` wrote; undefined of a file that is a trace.
+ * @throws CommandError with the file, the line and what was expected
+ */
+export function readExportedFacts(path: string): LoadFact[] | undefined {
+  const text = readFileSync(path, "utf8");
+  return isFactsFile(text) ? parsed(path, parseFacts(text)) : undefined;
 }
 
 /** @throws CommandError with the file, the line and what was expected */

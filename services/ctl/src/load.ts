@@ -10,17 +10,18 @@ import {
   formatFacts,
   formatTimestamp,
   mergeFacts,
+  MINUTE_US,
   parseTimestampUs,
   type Trace,
 } from "@millrace/load-facts";
 import { formatTable } from "@millrace/std";
 import { openCluster } from "./connect.ts";
 import { CommandError, usageError, valueOf } from "./failure.ts";
-import { describeRepairs, readTrace } from "./load-file.ts";
+import { describeRepairs, readExportedFacts, readTrace } from "./load-file.ts";
 import { splitModel } from "./names.ts";
 
 interface ImportOptions {
-  readonly model: string;
+  readonly model?: string;
   readonly priority: string;
   readonly duplicates: string;
 }
@@ -51,7 +52,7 @@ export function registerLoad(program: Command): void {
   const ofModel = (command: Command): Command =>
     command
       .argument("<csv>", "file to read")
-      .requiredOption("--model <name>", "the model that the load is of")
+      .option("--model <name>", "the model that a trace's load is of")
       .option("--priority <priority>", PRIORITIES.join(", "), "standard")
       .option("--duplicates <rule>", "rows of one time that differ: refuse or sum", "refuse");
   ofModel(load.command("convert"))
@@ -60,8 +61,10 @@ export function registerLoad(program: Command): void {
     .option("--out <file>", "file to write; standard output without it")
     .action(runConvert);
   ofModel(load.command("import"))
-    .summary("put a trace into the cluster's history of load")
-    .description("Puts a trace into the history that forecasts of the model are made from.")
+    .summary("put a trace, or what was exported, into the cluster's history of load")
+    .description(
+      "Puts a trace, or minutes that `load export` wrote, into the history that forecasts rest on.",
+    )
     .action(runImport);
   load
     .command("export")
@@ -102,6 +105,11 @@ function runConvert(path: string, options: ImportOptions & { readonly out?: stri
 }
 
 function readFacts(path: string, options: ImportOptions): LoadFact[] {
+  const exported = readExportedFacts(path);
+  if (exported !== undefined) return exported;
+  if (options.model === undefined) {
+    throw usageError(`${path} is a trace, which names no model`, "say whose load it is: --model");
+  }
   const { name: model } = splitModel(options.model);
   const priority = PRIORITIES.find((each): each is Priority => each === options.priority);
   if (priority === undefined) {
@@ -114,6 +122,9 @@ function readFacts(path: string, options: ImportOptions): LoadFact[] {
 
 async function runImport(path: string, options: ImportOptions): Promise<void> {
   const facts = readFacts(path, options);
+  if (facts.some(({ spanUs }) => spanUs !== MINUTE_US)) {
+    throw new CommandError(`${path} has hours`, "export minutes: forecasts are made from those");
+  }
   await using cluster = await openCluster();
   const { connection } = cluster.bus;
   await createHistory(connection);
@@ -124,7 +135,8 @@ async function runImport(path: string, options: ImportOptions): Promise<void> {
       valueOf(appended);
     }
   }
-  console.log(`${facts.length} minutes of ${options.model} are in the history of load`);
+  const models = [...new Set(facts.map(({ model }) => model))].join(", ");
+  console.log(`${facts.length} minutes of ${models} are in the history of load`);
 }
 
 async function runExport(name: string, options: ExportOptions): Promise<void> {

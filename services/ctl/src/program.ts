@@ -1,6 +1,6 @@
 /** The `millrace` command: one file per group of commands, put together here. */
 
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { registerBench } from "./bench.ts";
 import { registerChaos } from "./chaos.ts";
 import { registerCost } from "./cost.ts";
@@ -27,6 +27,7 @@ Environment (what is not set is taken from the cluster of \`millrace up\`, if on
   MILLRACE_API_KEY_FILE    file with the API key, which ps and core dumps don't show
   MILLRACE_NATS_URL        NATS servers, with commas between them (nats://127.0.0.1:4222)
   MILLRACE_NATS_SEED_FILE  seed of the NATS user \`admin\` (.millrace/credentials/admin.nk)
+  MILLRACE_DIRECTORY       where \`millrace up\` keeps its cluster, as --directory
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.`;
 
@@ -34,6 +35,16 @@ export function buildProgram(): Command {
   const program = new Command("millrace")
     .description("An elastic inference cluster for ONNX models over NATS.")
     .version(VERSION)
+    .addOption(
+      new Option("--directory <path>", "of the cluster of `up`; before or after the command").env(
+        "MILLRACE_DIRECTORY",
+      ),
+    )
+    // One way to say it to what is below, and to the processes that `up` starts.
+    .hook("preAction", (command) => {
+      const { directory } = command.opts<{ readonly directory?: string }>();
+      if (directory !== undefined) process.env.MILLRACE_DIRECTORY = directory;
+    })
     .helpCommand(false)
     .showHelpAfterError("--help shows what it takes")
     .configureHelp({ helpWidth: HELP_COLUMNS })

@@ -5,7 +5,8 @@ import type { UpOptions } from "./up/options.ts";
 
 const HELP = `
 It ends everything that it started on Ctrl-C, after the requests that it has accepted. Data is kept
-in .millrace: models, keys, credentials and logs.`;
+in .millrace of the repository, or where --directory says: models, keys, credentials and logs. The
+other commands find the cluster there: give them the same --directory, or set MILLRACE_DIRECTORY.`;
 
 export function registerUp(program: Command): void {
   program
@@ -32,7 +33,6 @@ export function registerUp(program: Command): void {
     .option("--gpu-workers <count>", "(default: 1)", count(0))
     .option("--cpu-workers <count>", "(default: 1)", count(0))
     .option("--device-memory <size>", "of an emulated device, such as 512MiB (default: 2GiB)")
-    .option("--directory <path>", "where data is kept (default: .millrace of the repository)")
     .addHelpText("after", HELP)
     .action(async (options: UpOptions) => {
       // The other commands start faster without it.

@@ -2,11 +2,11 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 const BOOTSTRAP = fileURLToPath(new URL("../bootstrap.mjs", import.meta.url));
 const LOCK = {
@@ -18,9 +18,11 @@ const LOCK = {
     "node_modules/only-on-windows": { version: "1.0.0", optional: true },
   },
 };
+const START_MS_MAX = 4_000;
 const { "node_modules/only-on-windows": _absent, ...INSTALLED } = LOCK.packages;
 
 let root: string;
+let started: ChildProcess[] = [];
 /** Where the bootstrap finds programs, npm among them. */
 let searchPath: string;
 
@@ -34,8 +36,19 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  // A test that ran out of time leaves nobody behind: each is the leader of a group of its own.
+  for (const { pid } of started) endGroup(pid);
+  started = [];
   await rm(root, { recursive: true, force: true });
 });
+
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // All of it has ended.
+  }
+}
 
 async function script(path: string, body: string): Promise<void> {
   await mkdir(join(path, ".."), { recursive: true });
@@ -71,10 +84,13 @@ async function placeNpm(code: number): Promise<void> {
 
 function start(args: readonly string[]): ChildProcess {
   const { npm_execpath: _npm, npm_node_execpath: _node, ...env } = process.env;
-  return spawn(process.execPath, [join(root, "services/ctl/bootstrap.mjs"), ...args], {
+  const child = spawn(process.execPath, [join(root, "services/ctl/bootstrap.mjs"), ...args], {
     env: { ...env, PATH: searchPath },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
   });
+  started.push(child);
+  return child;
 }
 
 async function run(
@@ -167,6 +183,22 @@ describe("a checkout with packages missing", () => {
       code: 7,
       stdout: `node ${FLAG} services/ctl/src/main.ts status\n`,
     });
+  });
+
+  test("says that it was interrupted, and not that npm failed", async () => {
+    const running = join(root, "npm-runs");
+    await script(
+      join(root, "bin/npm"),
+      `trap 'exit 1' TERM; touch ${running}; while :; do sleep 0.01; done`,
+    );
+    const child = start(["up"]);
+    let stderr = "";
+    child.stderr?.setEncoding("utf8").on("data", (words: string) => (stderr += words));
+    const ended = once(child, "close");
+    await vi.waitFor(() => access(running), { timeout: START_MS_MAX });
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([128 + 15, null]);
+    expect(stderr).toMatch(/\nInterrupted; what is missing is installed at the next start\.\n$/);
   });
 
   test("shows npm's words and a remedy when that fails", async () => {

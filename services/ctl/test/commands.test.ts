@@ -5,7 +5,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -283,9 +283,27 @@ describe("without a cluster", () => {
       code: 1,
       err: expect.stringMatching(/no cluster at nats:\/\/127\.0\.0\.1:9.*\n.*npm run up/),
     });
+    const all = "nats://127.0.0.1:9,nats://127.0.0.1:10,nats://127.0.0.1:11";
+    const three = await run(["model", "push-examples"], { MILLRACE_NATS_URL: all });
+    expect(three).toMatchObject({ code: 1, err: expect.stringContaining(`no cluster at ${all}`) });
     const http = await run(["infer", "m", "--text", "x"], { MILLRACE_URL: "http://127.0.0.1:9" });
     expect(http).toMatchObject({ code: 1, err: expect.stringContaining("npm run up") });
     expect(performance.now() - startMs).toBeLessThan(10_000);
+  });
+
+  test("the cluster of a folder is found by the folder", async () => {
+    const folder = join(directory, "elsewhere");
+    const { MILLRACE_NATS_URL: natsUrl, MILLRACE_NATS_SEED_FILE: seedFile } = environment();
+    const state = { url: "http://127.0.0.1:9", natsUrl, seedFile, pid: process.pid };
+    await mkdir(folder);
+    await writeFile(join(folder, "state.json"), JSON.stringify(state));
+    const unset = { MILLRACE_NATS_URL: "", MILLRACE_NATS_SEED_FILE: "", MILLRACE_DIRECTORY: "" };
+    const byOption = await run(["status", "--directory", folder], unset);
+    expect(byOption).toMatchObject({ code: 0, out: expect.stringContaining("gpu-worker-1") });
+    const byVariable = await run(["status"], { ...unset, MILLRACE_DIRECTORY: folder });
+    expect(byVariable).toMatchObject({ code: 0, out: expect.stringContaining("gpu-worker-1") });
+    const key = await run(["key", "create", "--directory", folder], unset);
+    expect(key).toMatchObject({ code: 0, err: expect.stringContaining(folder) });
   });
 
   test("a key that NATS refuses is named", async () => {

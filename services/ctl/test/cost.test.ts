@@ -76,6 +76,7 @@ const minute = (at: number, change: Partial<LedgerEntry>): LedgerEntry => ({
   ...L4,
   lifecycle: "on-demand",
   workerUs: MINUTE_US,
+  crossingBytes: 0,
   ...change,
 });
 
@@ -154,7 +155,7 @@ describe("with two hours in the ledger", () => {
       requests: 12_000,
       byTenant: [
         { name: "key-1", requests: 6_000, costMicros: (USED * 3) / 4 + CROSSED / 2 },
-        { name: "-", requests: 0, costMicros: IDLE },
+        { name: "(none)", requests: 0, costMicros: IDLE },
         { name: "key-2", requests: 6_000, costMicros: USED / 4 + CROSSED / 2 },
       ],
       unpriced: [{ kind: "cpu-worker", zone: "local", workerMs: 1_800_000 }],
@@ -185,7 +186,7 @@ describe("with two hours in the ledger", () => {
       (micros, row) => micros + Math.round(Number(row.split(",").at(-1)) * 1e6),
       0,
     );
-    expect(rows.map((row) => row.split(",")[0])).toEqual(["'-", "key-1", "key-2"]);
+    expect(rows.map((row) => row.split(",")[0])).toEqual(["(none)", "key-1", "key-2"]);
     expect(sum).toBe(USED + IDLE + CROSSED);
   });
 

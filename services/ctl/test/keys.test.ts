@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createKey, readKeys, revokeKey } from "../src/keys.ts";
-import { readState, removeState, stateFile, writeState } from "../src/state.ts";
+import { readState, removeState, writeState } from "../src/state.ts";
 
 let directory: string;
 beforeEach(async () => {
@@ -77,7 +77,7 @@ describe("the state of a running cluster", () => {
   test("of a process that is gone, or damaged, is as good as none", async () => {
     writeState({ ...state, pid: 2 ** 22 + 1 }, directory);
     expect(readState(directory)).toBeUndefined();
-    await writeFile(stateFile(directory), "{");
+    await writeFile(join(directory, "state.json"), "{");
     expect(readState(directory)).toBeUndefined();
   });
 });

@@ -26,6 +26,7 @@ export function greet(greeting: Greeting, from: string = userDirectory()): reado
     const below = relative(from, absolute);
     return below.startsWith("..") ? absolute : below || ".";
   };
+  const place = process.env.MILLRACE_DIRECTORY ? ` --directory ${path(directory)}` : "";
   const metrics = members.map(({ env }) => env.MILLRACE_METRICS_PORT).join(", ");
   const lines = [
     "",
@@ -34,6 +35,7 @@ export function greet(greeting: Greeting, from: string = userDirectory()): reado
     `NATS      ${nats.servers}, its users' keys in ${path(nats.credentialsDirectory)}`,
     `Metrics   http://127.0.0.1:PORT/metrics on ports ${metrics}`,
     `Logs      in ${path(directory)}/logs`,
+    `Commands  npm run -s millrace --${place} status, infer, model, job; --help says more`,
   ];
   if (sample === undefined) return lines;
   return [

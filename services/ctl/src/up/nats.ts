@@ -82,6 +82,12 @@ async function existing(
   };
 }
 
+async function freeNatsPort(say: (line: string) => void): Promise<number> {
+  const port = await nextFreePort(PORT, HOST);
+  if (port !== PORT) say(`port ${PORT} is busy, taking ${port} for NATS`);
+  return port;
+}
+
 /** Streams of one server are not those of three: each way of running has a store of its own. */
 async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Nats> {
   const credentialsDirectory = join(directory, "credentials");
@@ -110,7 +116,7 @@ async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Na
     : await startBroker({
         ...shared,
         directory: join(directory, "nats"),
-        port: await nextFreePort(PORT, HOST),
+        port: await freeNatsPort(say),
         onEvent: (event) => noticed("nats-server", event),
       });
   const brokers = ("servers" in broker ? broker.servers : [broker]).map((server, at) => ({

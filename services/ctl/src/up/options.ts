@@ -28,8 +28,6 @@ export interface UpOptions {
   readonly cpuWorkers?: number;
   /** Memory of an emulated device, as `2GiB`, the default. */
   readonly deviceMemory?: string;
-  /** Default `.millrace` of the repository. */
-  readonly directory?: string;
 }
 
 const HOST = "127.0.0.1";
@@ -58,7 +56,7 @@ export async function choosePlan(input: PlanInput): Promise<MemberPlan> {
   };
   const wanted = options.port ?? HTTP_PORT;
   const httpPort = await nextFreePort(wanted, HOST);
-  if (httpPort !== wanted) say(`port ${wanted} is busy, taking ${httpPort}`);
+  if (httpPort !== wanted) say(`port ${wanted} is busy, taking ${httpPort} for the ingress`);
   const moreHttpPorts: number[] = [];
   while (moreHttpPorts.length < counts.ingress - 1) {
     moreHttpPorts.push(await nextFreePort((moreHttpPorts.at(-1) ?? httpPort) + 1, HOST));

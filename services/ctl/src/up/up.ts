@@ -4,13 +4,12 @@
  */
 
 import { mkdir, readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
-import { createHistory } from "@millrace/history";
-import { openStore } from "@millrace/store";
 import { CommandError } from "../failure.ts";
-import { DATA_DIRECTORY, readState, removeState, writeState } from "../state.ts";
+import { readState, removeState, upDirectory, writeState } from "../state.ts";
+import { openStorage } from "../storage.ts";
 import { Ending } from "./ending.ts";
 import { introduceExamples } from "./examples.ts";
 import { ensureFirstKey } from "./first-key.ts";
@@ -55,9 +54,7 @@ async function serve(
   signal: AbortSignal,
   onStarted: (processes: Processes) => void,
 ): Promise<void> {
-  // A day's history is not the cluster's own.
-  const kept = options.elastic === true ? join(DATA_DIRECTORY, "elastic") : DATA_DIRECTORY;
-  const directory = resolve(options.directory ?? kept);
+  const directory = upDirectory(options.elastic === true);
   const logDirectory = join(directory, "logs");
   const say = (line: string): void => screen.say(line);
   refuseSecond(directory);
@@ -69,8 +66,7 @@ async function serve(
   const nats = resources.use(await openNats({ servers, credentials, ha, directory, say, signal }));
   const log = resources.use(new LogFile(join(logDirectory, "up.log")));
   const bus = resources.use(await connectAsAdmin(nats, log, signal));
-  const store = await openStore(bus.connection, { create: true, replicas: nats.replicas });
-  await createHistory(bus.connection, { replicas: nats.replicas });
+  const store = await openStorage(bus, { replicas: nats.replicas, report: say, signal });
 
   const keyFile = join(directory, "api-key");
   const keysFile = join(directory, "api-keys.jsonl");

@@ -33,6 +33,8 @@ const statsSchema = v.object({
 
 export interface Look {
   readonly atUs: number;
+  /** Real seconds until the day begins; 0 or less once it has. */
+  readonly beginsInS: number;
   readonly offeredPerSecond: number;
   readonly members: readonly FleetMember[];
   readonly decision: DayDecision | undefined;
@@ -47,7 +49,8 @@ const CURVE_STEP_US = DAY_US / 72;
 
 export class Accounts {
   readonly #prices: PriceBook;
-  readonly #staticWorkers: number;
+  /** For the busiest step at 90 % use, two at least. */
+  readonly staticWorkers: number;
   readonly #perHour = new Map<string, number>();
   readonly #curve: { readonly offered: number; readonly workers: number }[] = [];
   #micros = 0;
@@ -64,15 +67,8 @@ export class Accounts {
     const { load, perWorker, prices } = options;
     this.#prices = prices;
     const most = Math.max(...load.values.filter((value) => !Number.isNaN(value)));
-    this.#staticWorkers = Math.max(
-      2,
-      Math.ceil(most / (load.stepUs / 1_000_000) / perWorker / 0.9),
-    );
+    this.staticWorkers = Math.max(2, Math.ceil(most / (load.stepUs / 1_000_000) / perWorker / 0.9));
     for (const offer of prices.offers) this.#perHour.set(offerKey(offer), offer.microsPerHour);
-  }
-
-  get staticWorkers(): number {
-    return this.#staticWorkers;
   }
 
   get costs(): Costs {
@@ -96,7 +92,7 @@ export class Accounts {
       this.#workerUs += us;
     }
     const onDemand = cheapestOffer(this.#prices, DAY_KIND, "on-demand")?.microsPerHour ?? 0;
-    this.#staticMicros += this.#staticWorkers * onDemand * hours;
+    this.#staticMicros += this.staticWorkers * onDemand * hours;
   }
 
   note({ atUs, members, offeredPerSecond }: Look): void {
@@ -120,7 +116,7 @@ export class Accounts {
 }
 
 export function renderDay(look: Look): string {
-  const { atUs, costs, decision, members, offeredPerSecond, played } = look;
+  const { atUs, beginsInS, costs, decision, members, offeredPerSecond, played } = look;
   const { p99Ms } = played;
   const count = (state: string, lifecycle: string): number =>
     members.filter((each) => each.state === state && each.lifecycle === lifecycle).length;
@@ -133,35 +129,54 @@ export function renderDay(look: Look): string {
   const why =
     decision === undefined
       ? "the forecaster has not spoken yet"
-      : `${decision.wanted} wanted (${decision.because}); the plan asks for ${decision.floor}; ` +
-        `the load is that of ${decision.load.toFixed(1)}`;
+      : `${decision.wanted} wanted (${decision.because}), ${decision.ready} take work; ` +
+        `the plan asks for ${decision.floor}; the load is that of ${decision.load.toFixed(1)}`;
+  if (beginsInS > 0) {
+    return [
+      `${timeOf(atUs)}  the day begins in ${beginsInS} s`,
+      `workers (emulated devices): ${why}`,
+      "",
+      formatTable([["", "RUNNING", "STARTING", "DRAINING"], ...spread]),
+    ].join("\n");
+  }
   return [
     `${timeOf(atUs)}  ${offeredPerSecond.toFixed(0)} requests/s offered, ` +
       `p99 ${p99Ms === undefined ? "-" : `${p99Ms.toFixed(0)} ms`}, ` +
       `${played.sent} sent, ${played.failed} failed, ${played.slow} slow`,
     `workers (emulated devices): ${why}`,
     "",
-    formatTable([["", "READY", "STARTING", "DRAINING"], ...spread]),
+    formatTable([["", "RUNNING", "STARTING", "DRAINING"], ...spread]),
     "",
     `cost so far ${money(costs.micros)}, a static fleet for the peak ${money(costs.staticMicros)}` +
       ` (${share(costs)})`,
   ].join("\n");
 }
 
-export function renderEnd(
-  played: Played,
-  accounts: Accounts,
-  { objectiveMs, startUs }: { readonly startUs: number; readonly objectiveMs: number },
-): string {
+/** What the day is judged by, as shares of the requests. */
+const FAILED_SHARE_MAX = 0.0001;
+const SLOW_SHARE_MAX = 0.01;
+
+export interface DayOver {
+  readonly startUs: number;
+  readonly endUs: number;
+  /** False where it was stopped. */
+  readonly isWhole: boolean;
+  readonly objectiveMs: number;
+}
+
+export function renderEnd(played: Played, accounts: Accounts, over: DayOver): string {
   const { costs, curve, staticWorkers, workerHours } = accounts;
+  const { endUs, isWhole, objectiveMs, startUs } = over;
+  const hours = Math.max(0, endUs - startUs) / HOUR_US;
   const percent = (part: number): string =>
     `${((100 * part) / Math.max(1, played.sent)).toFixed(3)} %`;
   const reasons = Object.entries(played.reasons)
     .map(([reason, count]) => `${reason} ${count}`)
     .join(", ");
+  const ended = isWhole ? "is over" : `was stopped at ${timeOf(endUs)}`;
   return [
     "",
-    `The day that began at ${timeOf(startUs)} is over.`,
+    `The day that began at ${timeOf(startUs)} ${ended}.`,
     "",
     `load     ${sparkline(curve.map(({ offered }) => offered))}`,
     `workers  ${sparkline(curve.map(({ workers }) => workers))}`,
@@ -173,11 +188,29 @@ export function renderEnd(
         `${played.failed} (${percent(played.failed)})${reasons === "" ? "" : `: ${reasons}`}`,
       ],
       [`slower than ${objectiveMs} ms`, `${played.slow} (${percent(played.slow)})`],
-      ["worker-hours", `${workerHours.toFixed(1)} of ${staticWorkers * 24} static`],
-      ["cost", `${money(costs.micros)} of ${money(costs.staticMicros)} static, ${share(costs)}`],
+      ["worker-hours", `${workerHours.toFixed(1)}, static ${(staticWorkers * hours).toFixed(1)}`],
+      [
+        "cost",
+        `${money(costs.micros)}, static ${money(costs.staticMicros)}: ${share(costs)} of it`,
+      ],
     ]),
     "",
+    `static: ${staticWorkers} workers on demand all day, for the busiest five minutes at 90 % use`,
+    verdict(played, objectiveMs),
+    "",
   ].join("\n");
+}
+
+function verdict({ failed, sent, slow }: Played, objectiveMs: number): string {
+  const objective =
+    `objective: at most ${100 * FAILED_SHARE_MAX} % failed and ` +
+    `${100 * SLOW_SHARE_MAX} % slower than ${objectiveMs} ms`;
+  if (sent === 0) return `${objective}: nothing was asked`;
+  const missed = [
+    ...(failed > FAILED_SHARE_MAX * sent ? ["too many failed"] : []),
+    ...(slow > SLOW_SHARE_MAX * sent ? ["too many were slow"] : []),
+  ];
+  return `${objective}: ${missed.length === 0 ? "held" : `missed, ${missed.join(" and ")}`}`;
 }
 
 const BARS = "▁▂▃▄▅▆▇█";

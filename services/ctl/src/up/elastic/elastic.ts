@@ -74,8 +74,8 @@ const TIMEOUT_MS = 2_000;
  * A worker is ready after this time: its process starts, loads and warms its models at its pace.
  */
 const START_MS = 8_000;
-/** The cluster starts before the day does. */
-const LEAD_US = 2 * 3_600_000_000;
+/** The cluster, and the fleet that the night needs, start before the day does. */
+const LEAD_MS = 60_000;
 const SHOWN_EVERY_MS = 1_000;
 /** A log or a pipe keeps every table that it gets. */
 const PLAIN_EVERY = 5;
@@ -87,16 +87,20 @@ export async function openElastic(
   resources: AsyncDisposableStack,
 ): Promise<Elastic> {
   const { bus, directory, metricsPort, nats, say } = options;
-  const scale = MINUTES_A_DAY / options.dayMinutes;
+  // Whole, as a clock's factor is.
+  const scale = Math.round(MINUTES_A_DAY / options.dayMinutes);
   const day = scaled(await readDay(options.trace), scale);
   const beganAtUs = Date.now() * 1000;
-  const clockBeganUs = day.day.startUs - LEAD_US;
+  const clockBeganUs = day.day.startUs - LEAD_MS * 1000 * scale;
   const dayClock = { realUs: beganAtUs, virtualUs: clockBeganUs, scale };
   const clock = [beganAtUs / 1000, clockBeganUs / 1000, scale].join(",");
   const prices = dayPrices((START_MS / 1000) * scale);
   const priceFile = join(directory, "prices.json");
   writeFileSync(priceFile, renderPrices(prices));
-  say(`One day in ${options.dayMinutes} minutes (${scale} times as fast); load: ${day.source}`);
+  say(
+    `One day in ${options.dayMinutes} minutes (${scale} times as fast), which begins in ` +
+      `${LEAD_MS / 1000} s; load: ${day.source}`,
+  );
   await writeHistory(bus, day);
   const driver = resources.use(openDriver(options, prices));
   serveFleet(bus, driver);
@@ -199,6 +203,8 @@ function openDriver({ directory, nats }: ElasticOptions, prices: PriceBook): Ins
         MILLRACE_EMULATED_ROW_US: String(ROW_US),
         MILLRACE_THREADS: "1",
         MILLRACE_METRICS_PORT: "0",
+        // NATS stands where the ingress does.
+        ...(prices.zones[0] === undefined ? {} : { MILLRACE_STORE_ZONE: prices.zones[0] }),
         MILLRACE_CACHE_DIR: join(directory, "models"),
       },
       backoff: DEFAULT_BACKOFF,
@@ -226,29 +232,34 @@ async function play({ bus, clock, day, driver, prices, target }: Stage): Promise
   const { key, model, request, url } = target;
   const options = { key, model, request, url, load: day.day, clock };
   const times = { objectiveMs: OBJECTIVE_MS, timeoutMs: TIMEOUT_MS };
-  const playing = new Playing({ ...options, ...times }, day.day.startUs + DAY_US);
+  const endUs = day.day.startUs + DAY_US;
+  const playing = new Playing({ ...options, ...times }, endUs);
   let lastUs = dayUs();
   let looks = 0;
   while (!playing.isOver && !signal.aborted) {
     await sleep(SHOWN_EVERY_MS, undefined, { signal }).catch(() => undefined);
-    const atUs = dayUs();
+    // The last answers come after the day.
+    const atUs = Math.min(endUs, dayUs());
     const listed = await driver.list();
     const members = listed.ok ? listed.value.members.filter(({ state }) => state !== "gone") : [];
-    accounts.pass(members, atUs - lastUs);
+    // What starts before the day is not the day's cost.
+    accounts.pass(members, Math.max(0, atUs - Math.max(lastUs, startUs)));
     lastUs = atUs;
     const look = {
       atUs,
+      beginsInS: Math.ceil((startUs - atUs) / scale / 1_000_000),
       offeredPerSecond: rateAt(day.day, atUs) * scale,
       members,
       decision: await accounts.decision(bus),
       played: playing.played,
       costs: accounts.costs,
     };
-    accounts.note(look);
+    if (atUs >= startUs) accounts.note(look);
     looks++;
     if (screen.isTerminal || looks % PLAIN_EVERY === 0) screen.show(`\n${renderDay(look)}`);
   }
   await playing.stop();
   screen.release();
-  screen.say(renderEnd(playing.played, accounts, { startUs, objectiveMs: OBJECTIVE_MS }));
+  const over = { startUs, endUs: lastUs, isWhole: !signal.aborted, objectiveMs: OBJECTIVE_MS };
+  screen.say(renderEnd(playing.played, accounts, over));
 }

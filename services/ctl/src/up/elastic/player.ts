@@ -131,7 +131,7 @@ export class Player {
       if (status === 200) this.#answered(performance.now() - dueMs);
       else this.#fail(/"code":"([A-Z_]+)"/.exec(body)?.[1] ?? String(status));
     } catch (error) {
-      this.#fail((error as NodeJS.ErrnoException).code ?? String(error));
+      this.#fail((error as NodeJS.ErrnoException).code ?? (error as Error).message);
     } finally {
       this.#open--;
     }
