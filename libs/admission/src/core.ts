@@ -279,9 +279,9 @@ export class IngressCore {
   // --- members ---------------------------------------------------------------------------------
 
   #hearScheduler(heartbeat: SchedulerHeartbeat, nowUs: number, effects: IngressEffect[]): void {
-    const { restarted, changed } = this.#schedulers.heard(heartbeat, nowUs);
+    const { lost, changed } = this.#schedulers.heard(heartbeat, nowUs);
     this.#models.heard(heartbeat, nowUs);
-    if (restarted) this.#loseLanes(heartbeat.id);
+    if (lost) this.#loseLanes(heartbeat.id);
     if (changed) this.#tickets.sendWaiting(nowUs, effects);
     this.#loseSilent(nowUs, effects);
   }

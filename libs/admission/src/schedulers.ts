@@ -5,6 +5,7 @@ import type { SchedulerHeartbeat } from "@millrace/protocol";
 
 interface Process {
   readonly incarnation: number;
+  readonly breaks: number;
   readonly heardUs: number;
 }
 
@@ -47,19 +48,20 @@ export class Schedulers {
     return owner !== undefined && this.#unheard.has(owner) ? undefined : owner;
   }
 
-  /** `restarted`: what the process before held is lost. `changed`: who waits may have an owner. */
+  /** `lost`: what was sent to it before may be gone. `changed`: who waits may have an owner. */
   heard(
     heartbeat: SchedulerHeartbeat,
     nowUs: number,
-  ): { readonly restarted: boolean; readonly changed: boolean } {
-    const { id, incarnation, state } = heartbeat;
+  ): { readonly lost: boolean; readonly changed: boolean } {
+    const { id, incarnation, breaks, state } = heartbeat;
     const before = this.#members.alive;
     const heard = this.#members.heard(id, incarnation, nowUs, state === "draining");
-    this.#processes.set(id, { incarnation, heardUs: nowUs });
+    const knownBreaks = this.#processes.get(id)?.breaks ?? breaks;
+    this.#processes.set(id, { incarnation, breaks, heardUs: nowUs });
     if (this.#processes.size > PROCESSES_MAX) this.#forget(nowUs);
-    const restarted = heard === "restarted";
+    const lost = heard === "restarted" || breaks !== knownBreaks;
     const wasUnheard = this.#unheard.delete(id);
-    return { restarted, changed: restarted || wasUnheard || this.#members.alive !== before };
+    return { lost, changed: lost || wasUnheard || this.#members.alive !== before };
   }
 
   /** A scheduler that drains says so in its next heartbeat; until then it would refuse again. */

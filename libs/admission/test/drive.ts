@@ -82,7 +82,16 @@ export class Drive {
   schedulerBeat(id: string, change: Partial<SchedulerHeartbeat> = {}): void {
     this.step({
       type: "schedulerBeat",
-      heartbeat: { v: 1, id, incarnation: 1, beat: 1, state: "ready", loads: [], ...change },
+      heartbeat: {
+        v: 1,
+        id,
+        incarnation: 1,
+        beat: 1,
+        state: "ready",
+        breaks: 0,
+        loads: [],
+        ...change,
+      },
     });
   }
 

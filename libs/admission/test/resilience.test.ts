@@ -48,6 +48,14 @@ describe("a scheduler that is lost", () => {
     expect(drive.sentFor(seq)).toMatchObject([{ scheduler: owner }, { scheduler: owner }]);
   });
 
+  test("by a break of its own that nobody else saw: what it was sent before is sent again", () => {
+    const { drive, seq, owner } = pair();
+    drive.schedulerBeat(owner, { breaks: 1 });
+    expect(drive.sentFor(seq)).toMatchObject([{ attempt: 1 }, { scheduler: owner, attempt: 2 }]);
+    drive.schedulerBeat(owner, { breaks: 1 });
+    expect(drive.sentFor(seq)).toHaveLength(2);
+  });
+
   test("an answer that it had already caused still counts", () => {
     const { drive, seq, owner } = pair();
     drive.step({ type: "disconnected", name: owner });

@@ -88,6 +88,8 @@ export const modelLoadSchema = v.object({
    */
   waitUs: whole,
   computeUs: whole,
+  /** Time that what waits takes on each of the model's devices, by tier; absent where none does. */
+  queueUs: v.optional(v.tuple([whole, whole, whole])),
   /** Arrivals a second, smoothed. */
   rowsPerSecond: v.pipe(v.number(), v.minValue(0)),
 });
@@ -99,6 +101,8 @@ export const schedulerHeartbeatSchema = v.object({
   incarnation: whole,
   beat: whole,
   state: v.picklist(["ready", "draining"]),
+  /** How often its connection came back: what was sent to it before that may never have come. */
+  breaks: v.optional(whole, 0),
   /** Models with work or recent arrivals only. */
   loads: v.array(modelLoadSchema),
 });

@@ -8,11 +8,12 @@ import type { DevicePool } from "@millrace/placement";
 import { type Fault, fault, type Ticket, type TicketFrame, type Tier } from "@millrace/protocol";
 import { isShortOfRoom } from "@millrace/residency";
 import { Heap } from "@millrace/std";
-import type { Batch, Dispatching } from "./dispatching.ts";
+import type { Batch } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
 import type { Loads } from "./loads.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
+import type { Waits } from "./waits.ts";
 
 /** What the scheduler as a whole is up to. */
 export interface Phase {
@@ -45,7 +46,7 @@ export class Admitting {
   readonly #models: Models;
   readonly #pool: DevicePool<Batch>;
   readonly #effects: Effects;
-  readonly #dispatching: Dispatching;
+  readonly #waits: Waits;
   readonly #loads: Loads;
   readonly #looks = new Heap<Look>((a, b) => a.atUs < b.atUs);
 
@@ -54,14 +55,14 @@ export class Admitting {
     models: Models,
     pool: DevicePool<Batch>,
     effects: Effects,
-    dispatching: Dispatching,
+    waits: Waits,
     loads: Loads,
   ) {
     this.#options = options;
     this.#models = models;
     this.#pool = pool;
     this.#effects = effects;
-    this.#dispatching = dispatching;
+    this.#waits = waits;
     this.#loads = loads;
   }
 
@@ -197,7 +198,7 @@ export class Admitting {
     const isAway = this.#pool.holders(model.ref).size === 0;
     const us = isAway
       ? this.#loads.leftUs(model, nowUs)
-      : this.#dispatching.othersUs(model, tier, deadlineUs, nowUs);
+      : this.#waits.othersUs(model, tier, deadlineUs, nowUs);
     return { tier, deadlineUs, us };
   }
 
@@ -211,8 +212,7 @@ export class Admitting {
   #takesUs(model: ModelState, ticket: Ticket, othersUs: number, deadlineUs: number): number {
     const holders = this.#pool.holders(model.ref).size;
     // On how many devices the queue will be served that waits for a copy is not known.
-    const ownUs =
-      holders === 0 ? 0 : this.#dispatching.queueUs(model, ticket.tier, holders, deadlineUs);
+    const ownUs = holders === 0 ? 0 : this.#waits.queueUs(model, ticket.tier, holders, deadlineUs);
     return Math.ceil(othersUs + ownUs + model.fastestUs(ticket.rows));
   }
 

@@ -22,6 +22,7 @@ import { type ModelState, Models } from "./models.ts";
 import { SCHEDULER_DEFAULTS, type SchedulerOptions } from "./options.ts";
 import { Residency } from "./residency.ts";
 import { Workers } from "./workers.ts";
+import { Waits } from "./waits.ts";
 import { Zones } from "./zones.ts";
 
 /** What people see of a scheduler in `nats micro stats` and metrics. */
@@ -44,6 +45,7 @@ export class SchedulerCore {
   readonly #models: Models;
   readonly #pool: DevicePool<Batch>;
   readonly #zones = new Zones();
+  readonly #waits: Waits;
   readonly #dispatching: Dispatching;
   readonly #admitting: Admitting;
   readonly #workers: Workers;
@@ -51,6 +53,7 @@ export class SchedulerCore {
   readonly #residency: Residency;
   #draining = false;
   #beat = 0;
+  #breaks = 0;
   #beatAtUs = 0;
   #beatenUs = 0;
   #sweepAtUs = Infinity;
@@ -62,11 +65,13 @@ export class SchedulerCore {
     const { queueTicketsMax: ticketsMax, ageAfterUs } = this.#options;
     this.#models = new Models({ ticketsMax, ageAfterUs });
     this.#pool = new DevicePool(this.#options);
+    this.#waits = new Waits(this.#models, this.#pool);
     this.#dispatching = new Dispatching(
       this.#options,
       this.#models,
       this.#pool,
       this.#effects,
+      this.#waits,
       this.#zones,
     );
     const loads = new Loads(this.#models);
@@ -75,7 +80,7 @@ export class SchedulerCore {
       this.#models,
       this.#pool,
       this.#effects,
-      this.#dispatching,
+      this.#waits,
       loads,
     );
     this.#workers = new Workers(
@@ -93,7 +98,7 @@ export class SchedulerCore {
       this.#pool,
       this.#effects,
       this.#workers,
-      this.#dispatching,
+      this.#waits,
       this.#schedulers,
     );
   }
@@ -163,12 +168,17 @@ export class SchedulerCore {
         const { id, incarnation, state } = event.heartbeat;
         if (id === this.#options.id) return;
         this.#schedulers.heard(id, incarnation, nowUs, state === "draining");
+        this.#waits.heard(event.heartbeat);
         return this.#residency.heard(event.heartbeat, nowUs);
       }
       case "ingressBeat":
         return this.#zones.callerHeard(event.heartbeat, nowUs);
       case "disconnected":
         return this.#disconnected(event.name, nowUs);
+      case "reconnected":
+        this.#breaks++;
+        this.#beatAtUs = nowUs;
+        return;
       case "modelChanged":
         return this.#modelChanged(event.record, nowUs);
       case "modelRemoved":
@@ -219,7 +229,7 @@ export class SchedulerCore {
       this.#residency.request();
       this.#noteAlone(nowUs);
     }
-    if (this.#schedulers.lost(name)) this.#residency.forget(name);
+    if (this.#schedulers.lost(name)) this.#waits.forget(name);
     this.#zones.callerLost(name);
   }
 
@@ -237,7 +247,7 @@ export class SchedulerCore {
   /** Heartbeat, and everything that silence decides. */
   #tick(nowUs: number): void {
     this.#schedulers.heard(this.#options.id, this.#options.incarnation, nowUs, this.#draining);
-    for (const id of this.#schedulers.expire(nowUs)) this.#residency.forget(id);
+    for (const id of this.#schedulers.expire(nowUs)) this.#waits.forget(id);
     if (this.#workers.expire(nowUs)) this.#residency.request();
     this.#zones.expire(nowUs);
     this.#noteAlone(nowUs);
@@ -251,6 +261,7 @@ export class SchedulerCore {
         incarnation: this.#options.incarnation,
         beat: this.#beat++,
         state: this.#draining ? "draining" : "ready",
+        breaks: this.#breaks,
         loads: this.#loads(nowUs),
       },
     });
@@ -266,8 +277,9 @@ export class SchedulerCore {
         ref: model.ref,
         queuedRows,
         ...(model.isMissed(nowUs) ? { missed: true } : {}),
-        waitUs: this.#dispatching.waitUs(model, 1, nowUs),
+        waitUs: this.#waits.waitUs(model, 1, nowUs),
         computeUs: Math.ceil(model.fastestUs(1)),
+        ...(model.queue.size > 0 ? { queueUs: this.#waits.tiersUs(model) } : {}),
         rowsPerSecond,
       });
     }

@@ -16,6 +16,7 @@ import { Heap } from "@millrace/std";
 import type { Effects } from "./effects.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
+import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
 import type { Zones } from "./zones.ts";
 
 /** What a device was sent: enough to refuse its tickets when the device is lost. */
@@ -24,9 +25,6 @@ export interface Batch {
   readonly entries: readonly Queued[];
   readonly rows: number;
 }
-
-/** Enough for an estimate: a large fleet is not walked for every batch. */
-const DEVICES_SCANNED_MAX = 16;
 
 interface Wake {
   readonly atUs: number;
@@ -38,6 +36,7 @@ export class Dispatching {
   readonly #models: Models;
   readonly #pool: DevicePool<Batch>;
   readonly #effects: Effects;
+  readonly #waits: Waits;
   readonly #zones: Zones;
   readonly #isAtRisk: (zone: string) => boolean;
   readonly #limits = new Map<number, BatchLimits>();
@@ -51,12 +50,14 @@ export class Dispatching {
     models: Models,
     pool: DevicePool<Batch>,
     effects: Effects,
+    waits: Waits,
     zones: Zones,
   ) {
     this.#options = options;
     this.#models = models;
     this.#pool = pool;
     this.#effects = effects;
+    this.#waits = waits;
     this.#zones = zones;
     this.#isAtRisk = zones.isAtRisk.bind(zones);
   }
@@ -147,7 +148,7 @@ export class Dispatching {
     let best: ModelState | undefined;
     let bestTier = 3;
     let bestStartUs = Infinity;
-    for (const model of this.#candidates(device)) {
+    for (const model of this.#waits.candidates(device)) {
       const tier = model.queue.topTier;
       if (tier === undefined || tier > bestTier || tried?.has(model)) continue;
       if (!this.#spills(model, device, tier, nowUs)) continue;
@@ -160,19 +161,6 @@ export class Dispatching {
       bestStartUs = latestStartUs;
     }
     return best;
-  }
-
-  /** Models that wait and that the device holds; walks the smaller of the two sets. */
-  *#candidates(device: DeviceState<Batch>): Generator<ModelState> {
-    const { waiting } = this.#models;
-    if (waiting.size <= device.ready.size) {
-      for (const model of waiting) if (device.ready.has(model.ref)) yield model;
-      return;
-    }
-    for (const ref of device.ready.keys()) {
-      const model = this.#models.get(ref);
-      if (model !== undefined && waiting.has(model)) yield model;
-    }
   }
 
   /**
@@ -196,49 +184,8 @@ export class Dispatching {
     }
     if (accelerators === 0) return true;
     const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
-    const aheadUs = this.queueUs(model, tier, accelerators);
+    const aheadUs = this.#waits.queueUs(model, tier, accelerators);
     return cpuUs < soonestUs + aheadUs;
-  }
-
-  /**
-   * Time until the rows are through that wait in the tiers above, and in the tier with an earlier
-   * deadline, on so many devices.
-   */
-  queueUs(model: ModelState, tier: Tier, devices: number, deadlineUs = Infinity): number {
-    const rows = model.queue.rowsAhead(tier, deadlineUs);
-    if (rows === 0) return 0;
-    const full = model.fastestUs(Math.min(rows, model.rowsMax));
-    return Math.ceil((full * (rows / model.rowsMax)) / Math.max(1, devices));
-  }
-
-  /**
-   * How long the soonest of the model's devices is kept busy by what it holds, and by what waits
-   * for it ahead of a ticket of the tier with this deadline, but for the model's own queue;
-   * undefined while no device is ready. Other models' work is taken to be shared by their devices.
-   */
-  othersUs(model: ModelState, tier: Tier, deadlineUs: number, nowUs: number): number | undefined {
-    let scanned = 0;
-    let soonestUs: number | undefined;
-    for (const device of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
-      if (!device.available) continue;
-      let us = Math.max(0, device.freeAtUs - nowUs);
-      for (const other of this.#candidates(device)) {
-        if (other === model) continue;
-        const holders = this.#pool.holders(other.ref).size;
-        us += this.queueUs(other, tier, holders, deadlineUs);
-      }
-      soonestUs = Math.min(soonestUs ?? Infinity, us);
-      if (soonestUs === 0) break;
-    }
-    return soonestUs;
-  }
-
-  /** What a request that arrives now at the tier would wait; 0 while no device is ready. */
-  waitUs(model: ModelState, tier: Tier, nowUs: number): number {
-    const othersUs = this.othersUs(model, tier, Infinity, nowUs);
-    if (othersUs === undefined) return 0;
-    return Math.ceil(othersUs) + this.queueUs(model, tier, this.#pool.holders(model.ref).size);
   }
 
   /** Forms a batch and sends it; false when the device gets nothing. */

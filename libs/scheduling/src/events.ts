@@ -22,6 +22,8 @@ export type SchedulerEvent =
   | { readonly type: "ingressBeat"; readonly heartbeat: IngressHeartbeat }
   /** The broker says that the connection of this name is gone: a hint, the next beat reinstates. */
   | { readonly type: "disconnected"; readonly name: string }
+  /** The own connection came back: tickets of before may be lost, and nobody else knows. */
+  | { readonly type: "reconnected" }
   | { readonly type: "modelChanged"; readonly record: ModelRecord }
   | { readonly type: "modelRemoved"; readonly name: string }
   /** The registry was told as a whole: from now on, a model it has not spoken of is not wanted. */

@@ -17,10 +17,11 @@ import {
   type ResidencyAction,
   type ResidentView,
 } from "@millrace/residency";
-import type { Batch, Dispatching } from "./dispatching.ts";
+import type { Batch } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
+import type { Waits } from "./waits.ts";
 import type { Workers } from "./workers.ts";
 
 const KEY = "residency";
@@ -42,9 +43,8 @@ export class Residency {
   readonly #pool: DevicePool<Batch>;
   readonly #effects: Effects;
   readonly #workers: Workers;
-  readonly #dispatching: Dispatching;
+  readonly #waits: Waits;
   readonly #schedulers: Membership;
-  readonly #elsewhere = new Map<string, SchedulerHeartbeat>();
   readonly #given = new Map<string, Given>();
   #registry: "unread" | "read" = "unread";
   #dueUs = 0;
@@ -56,7 +56,7 @@ export class Residency {
     pool: DevicePool<Batch>,
     effects: Effects,
     workers: Workers,
-    dispatching: Dispatching,
+    waits: Waits,
     schedulers: Membership,
   ) {
     this.#options = options;
@@ -64,23 +64,18 @@ export class Residency {
     this.#pool = pool;
     this.#effects = effects;
     this.#workers = workers;
-    this.#dispatching = dispatching;
+    this.#waits = waits;
     this.#schedulers = schedulers;
   }
 
   /** What waits at another scheduler. */
   heard(heartbeat: SchedulerHeartbeat, nowUs: number): void {
-    this.#elsewhere.set(heartbeat.id, heartbeat);
     for (const load of heartbeat.loads) {
       const model = this.#models.get(load.ref);
       if (model === undefined) continue;
       if (load.queuedRows > 0 || load.rowsPerSecond > 0) model.lastUsedUs = nowUs;
       if (load.queuedRows > 0) this.request();
     }
-  }
-
-  forget(scheduler: string): void {
-    this.#elsewhere.delete(scheduler);
   }
 
   /** Before it knows the registry, a new scheduler would take every model for an unwanted one. */
@@ -122,7 +117,7 @@ export class Residency {
   }
 
   #waitsElsewhere(): boolean {
-    for (const { loads } of this.#elsewhere.values()) {
+    for (const { loads } of this.#waits.elsewhere) {
       if (loads.some(({ queuedRows }) => queuedRows > 0)) return true;
     }
     return false;
@@ -184,7 +179,7 @@ export class Residency {
 
   #modelViews(nowUs: number): Map<string, ModelView> {
     const elsewhere = new Map<string, ModelLoad>();
-    for (const { loads } of this.#elsewhere.values()) {
+    for (const { loads } of this.#waits.elsewhere) {
       for (const load of loads) elsewhere.set(load.ref, load);
     }
     const views = new Map<string, ModelView>();
@@ -216,6 +211,6 @@ export class Residency {
 
   #waitUs(model: ModelState): number {
     const holders = this.#pool.holders(model.ref).size;
-    return this.#dispatching.queueUs(model, 2, holders);
+    return this.#waits.queueUs(model, 2, holders);
   }
 }

@@ -1,6 +1,6 @@
 /** Which tickets wait, and which are refused at once or as soon as that is known. */
 
-import type { ModelRecord } from "@millrace/protocol";
+import type { ModelRecord, SchedulerHeartbeat } from "@millrace/protocol";
 import { present } from "@millrace/std";
 import { describe, expect, test } from "vitest";
 import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
@@ -20,6 +20,13 @@ function shared(...ids: readonly string[]): Bench {
   }));
   for (const id of ids) bench.hear(beat(id, { models }));
   return bench;
+}
+
+/** The heartbeat of another scheduler, at which so much waits for `b` in each tier. */
+function elsewhere(queueUs: readonly [number, number, number]): SchedulerHeartbeat {
+  const load = { ref: B, queuedRows: 10, waitUs: 0, computeUs: 100_000, rowsPerSecond: 0 };
+  const loads = [{ ...load, queueUs: [...queueUs] as [number, number, number] }];
+  return { v: 1, id: "scheduler-2", incarnation: 1, beat: 0, state: "ready", breaks: 0, loads };
 }
 
 function sendMany(bench: Bench, ref: string, count: number, fields = {}): void {
@@ -58,6 +65,41 @@ describe("the predicted wait", () => {
     bench.send(A, ticket(1, { remainingUs: 300_000 }));
     expect(bench.assigned.at(-1)?.worker).toBe("gpu-2");
     expect(bench.codes).toEqual([]);
+  });
+
+  /** 100 ms at the device and 400 ms in the queue are ahead here of what comes next. */
+  function besides(queueUs: readonly [number, number, number]): Bench {
+    const bench = shared("gpu-1");
+    bench.step({ type: "schedulerBeat", heartbeat: elsewhere(queueUs) });
+    sendMany(bench, A, 5, { remainingUs: 900_000 });
+    return bench;
+  }
+
+  test("counts the turns that another scheduler's queue takes at the device", () => {
+    const bench = besides([0, 10 * SECOND_US, 0]);
+    bench.send(A, ticket(1, { remainingUs: 950_000 }));
+    expect(bench.codes).toEqual(["DEADLINE_UNREACHABLE"]);
+    // Their ten seconds are not ahead of it: each of ours goes after one of theirs.
+    bench.send(A, ticket(2, { remainingUs: 1_300_000 }));
+    expect(bench.codes).toHaveLength(1);
+  });
+
+  test("counts all of the tiers above there, and nothing of those below", () => {
+    const above = besides([0, 0, 0]);
+    above.step({ type: "schedulerBeat", heartbeat: elsewhere([SECOND_US, 0, 0]) });
+    above.send(A, ticket(1, { remainingUs: 1_300_000 }));
+    expect(above.codes).toEqual(["DEADLINE_UNREACHABLE"]);
+    const below = besides([0, 0, 60 * SECOND_US]);
+    below.send(A, ticket(1, { remainingUs: 950_000 }));
+    expect(below.codes).toEqual([]);
+  });
+
+  test("is told to other schedulers by tier", () => {
+    const bench = shared("gpu-1", "gpu-2");
+    sendMany(bench, A, 6);
+    sendMany(bench, A, 4, { tier: 0 });
+    bench.pass(100_000);
+    expect(bench.loads.find(({ ref }) => ref === A)?.queueUs).toEqual([100_000, 200_000, 0]);
   });
 
   test("is told to the ingresses with all that is ahead", () => {

@@ -297,6 +297,7 @@ describe("residency", () => {
         incarnation: 1,
         beat: 0,
         state: "ready" as const,
+        breaks: 0,
         loads: [],
       };
       bench.step({ type: "schedulerBeat", heartbeat: other });

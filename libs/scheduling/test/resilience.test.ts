@@ -1,6 +1,7 @@
 /** What the scheduler makes of workers that are there and yet of no use. */
 
 import { describe, expect, test } from "vitest";
+import type { SchedulerEvent } from "../src/index.ts";
 import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
 
 const A = "a@1";
@@ -66,4 +67,18 @@ test("a load that the worker's heartbeats do not show is commanded again", () =>
   bench.hear(beat("gpu-1"));
   bench.pass(100_000);
   expect(bench.commands.map(({ command }) => command.kind)).toEqual(["load", "load"]);
+});
+
+test("a connection that came back is told at once, and counted", () => {
+  const bench = new Bench();
+  const breaks = (event: SchedulerEvent): readonly number[] =>
+    bench
+      .step(event)
+      .flatMap((effect) => (effect.type === "beat" ? [effect.heartbeat.breaks] : []));
+  bench.step({ type: "woke" });
+  bench.nowUs += 1;
+  expect(breaks({ type: "woke" })).toEqual([]);
+  expect(breaks({ type: "reconnected" })).toEqual([1]);
+  bench.nowUs += 1;
+  expect(breaks({ type: "reconnected" })).toEqual([2]);
 });

@@ -152,7 +152,9 @@ export class SchedulerNode implements Node, Member {
     this.modelChanged(name);
   }
 
-  connectionChanged(): void {}
+  connectionChanged(connected: boolean): void {
+    if (connected) this.#life?.host.post({ type: "reconnected" });
+  }
 
   receive({ channel, bytes }: Letter): void {
     const host = this.#life?.host;

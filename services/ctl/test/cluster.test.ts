@@ -41,6 +41,7 @@ const scheduler = (id: string, loads: SchedulerHeartbeat["loads"] = []): Schedul
   incarnation: 1,
   beat: 1,
   state: "ready",
+  breaks: 0,
   loads,
 });
 

@@ -61,6 +61,9 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     perform,
     nowUs,
   });
+  bus.onConnection((connected) => {
+    if (connected) pump.post({ type: "reconnected" });
+  });
   const mailbox = openMailbox({ id, bus, log, post: pump.post.bind(pump) });
   opened.use(
     await serveMetrics({

@@ -1,0 +1,127 @@
+/**
+ * Predicts how long a ticket waits: for what devices hold, for this scheduler's own queues, and for
+ * what waits at other schedulers for the same devices, as their heartbeats have it.
+ */
+
+import type { DevicePool, DeviceState } from "@millrace/placement";
+import type { SchedulerHeartbeat, Tier } from "@millrace/protocol";
+import type { Batch } from "./dispatching.ts";
+import type { ModelState, Models } from "./models.ts";
+
+/** Enough for an estimate: a large fleet is not walked for every batch. */
+export const DEVICES_SCANNED_MAX = 16;
+
+export class Waits {
+  readonly #models: Models;
+  readonly #pool: DevicePool<Batch>;
+  readonly #elsewhere = new Map<string, SchedulerHeartbeat>();
+
+  constructor(models: Models, pool: DevicePool<Batch>) {
+    this.#models = models;
+    this.#pool = pool;
+  }
+
+  /** What waits at other schedulers. */
+  get elsewhere(): Iterable<SchedulerHeartbeat> {
+    return this.#elsewhere.values();
+  }
+
+  heard(heartbeat: SchedulerHeartbeat): void {
+    this.#elsewhere.set(heartbeat.id, heartbeat);
+  }
+
+  forget(scheduler: string): void {
+    this.#elsewhere.delete(scheduler);
+  }
+
+  /** Models that wait and that the device holds; walks the smaller of the two sets. */
+  *candidates(device: DeviceState<Batch>): Generator<ModelState> {
+    const { waiting } = this.#models;
+    if (waiting.size <= device.ready.size) {
+      for (const model of waiting) if (device.ready.has(model.ref)) yield model;
+      return;
+    }
+    for (const ref of device.ready.keys()) {
+      const model = this.#models.get(ref);
+      if (model !== undefined && waiting.has(model)) yield model;
+    }
+  }
+
+  /**
+   * Time until the rows are through that wait in the tiers above, and in the tier with an earlier
+   * deadline, on so many devices.
+   */
+  queueUs(model: ModelState, tier: Tier, devices: number, deadlineUs = Infinity): number {
+    const rows = model.queue.rowsAhead(tier, deadlineUs);
+    if (rows === 0) return 0;
+    const full = model.fastestUs(Math.min(rows, model.rowsMax));
+    return Math.ceil((full * (rows / model.rowsMax)) / Math.max(1, devices));
+  }
+
+  /**
+   * How long the soonest of the model's devices is kept busy by what it holds, and by what waits
+   * for it ahead of a ticket of the tier with this deadline, but for the model's own queue;
+   * undefined while no device is ready. Other models' work is taken to be shared by their devices.
+   */
+  othersUs(model: ModelState, tier: Tier, deadlineUs: number, nowUs: number): number | undefined {
+    const holders = this.#pool.holders(model.ref);
+    const ownUs = this.queueUs(model, tier, holders.size, deadlineUs);
+    let scanned = 0;
+    let soonestUs: number | undefined;
+    for (const device of holders) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (!device.available) continue;
+      const hereUs = this.#queuesUs(model, device, tier, deadlineUs);
+      const us =
+        Math.max(0, device.freeAtUs - nowUs) +
+        hereUs +
+        this.#elsewhereUs(device, tier, hereUs + ownUs);
+      soonestUs = Math.min(soonestUs ?? Infinity, us);
+      if (soonestUs === 0) break;
+    }
+    return soonestUs;
+  }
+
+  /** What waits here for the device ahead of the ticket, of models other than its own. */
+  #queuesUs(model: ModelState, device: DeviceState<Batch>, tier: Tier, deadlineUs: number): number {
+    let us = 0;
+    for (const other of this.candidates(device)) {
+      if (other === model) continue;
+      us += this.queueUs(other, tier, this.#pool.holders(other.ref).size, deadlineUs);
+    }
+    return us;
+  }
+
+  /**
+   * What other schedulers put ahead of the ticket on the device: all of the tiers above, and of its
+   * own tier as much as is ahead of it here, because there their batches and ours take turns.
+   */
+  #elsewhereUs(device: DeviceState<Batch>, tier: Tier, aheadUs: number): number {
+    let aboveUs = 0;
+    let sameUs = 0;
+    for (const { loads } of this.#elsewhere.values()) {
+      for (const { ref, queueUs } of loads) {
+        if (queueUs === undefined || !device.ready.has(ref)) continue;
+        for (let other = 0; other < tier; other++) aboveUs += queueUs[other] ?? 0;
+        sameUs += queueUs[tier];
+      }
+    }
+    return aboveUs + Math.min(sameUs, aheadUs);
+  }
+
+  /** Device time of what waits for the model in each tier, shared by its devices. */
+  tiersUs(model: ModelState): [realtime: number, standard: number, batch: number] {
+    const devices = this.#pool.holders(model.ref).size;
+    const realtimeUs = this.queueUs(model, 0, devices);
+    const standardUs = this.queueUs(model, 1, devices);
+    const batchUs = this.queueUs(model, 2, devices);
+    return [realtimeUs, Math.max(0, standardUs - realtimeUs), Math.max(0, batchUs - standardUs)];
+  }
+
+  /** What a request that arrives now at the tier would wait; 0 while no device is ready. */
+  waitUs(model: ModelState, tier: Tier, nowUs: number): number {
+    const othersUs = this.othersUs(model, tier, Infinity, nowUs);
+    if (othersUs === undefined) return 0;
+    return Math.ceil(othersUs) + this.queueUs(model, tier, this.#pool.holders(model.ref).size);
+  }
+}
