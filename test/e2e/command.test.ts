@@ -290,7 +290,8 @@ describe("what goes wrong", () => {
     };
     for (const words of [["status"], ["model", "list"]]) {
       const { code, problem, remedy } = await failing(words, env);
-      expect([code, remedy]).toEqual([1, "start one with `npm run up`, or set MILLRACE_NATS_URL"]);
+      const wanted = "start one with `npm run up`, say its --directory, or set MILLRACE_NATS_URL";
+      expect([code, remedy]).toEqual([1, wanted]);
       expect(problem).toContain(`error: no cluster at ${env.MILLRACE_NATS_URL} (`);
     }
     const { code, problem, remedy } = await failing(["infer", "double", "--json", "-"], env);

@@ -18,17 +18,17 @@ import {
 } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
-import { createHistory } from "@millrace/history";
 import type { Stage } from "@millrace/faults";
 import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
 import type { ModelSpec, PushOptions } from "@millrace/protocol";
 import { present } from "@millrace/std";
-import { activate, addVersion, digestOf, openStore, setLoaded, type Store } from "@millrace/store";
+import { activate, addVersion, digestOf, setLoaded, type Store } from "@millrace/store";
 import { openStage, startChaos, updateBrokers } from "./chaos.ts";
 import { createKey } from "./keys.ts";
 import { silent } from "./log.ts";
 import { freePorts } from "./ports.ts";
 import { mustSucceed } from "./result.ts";
+import { openStorage } from "./storage.ts";
 import { ROOT } from "./workspace.ts";
 
 export const ROLES = ["scheduler", "ingress", "gpu-worker", "cpu-worker"] as const;
@@ -98,8 +98,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     }),
   );
   const replicas = options.ha === true ? 3 : 1;
-  const store = await openStore(bus.connection, { create: true, replicas });
-  await createHistory(bus.connection, { replicas });
+  const store = await openStorage(bus, replicas);
   const onBroker = (told: () => void): void => {
     brokerChanged = told;
     told();
