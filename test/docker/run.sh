@@ -27,7 +27,7 @@ if ! docker image inspect nats:2.14.5-alpine >/dev/null 2>&1 &&
   bash "$offline" nats 2.14.5 "$server" >/dev/null
 fi
 
-trap 'compose down -v --timeout 5 >/dev/null 2>&1 || true' EXIT
+trap 'compose down -v --timeout 5 >/dev/null 2>&1 || compose down -v --timeout 5' EXIT
 url="http://127.0.0.1:$MILLRACE_PORT"
 # Starts the cluster and waits until its examples are served; sets the key.
 start() {
