@@ -4,7 +4,7 @@
  */
 
 import type { DevicePool, DeviceState } from "@millrace/placement";
-import type { SchedulerHeartbeat, Tier } from "@millrace/protocol";
+import type { ModelLoad, SchedulerHeartbeat, Tier } from "@millrace/protocol";
 import type { Batch } from "./dispatching.ts";
 import type { ModelState, Models } from "./models.ts";
 
@@ -15,6 +15,8 @@ export class Waits {
   readonly #models: Models;
   readonly #pool: DevicePool<Batch>;
   readonly #elsewhere = new Map<string, SchedulerHeartbeat>();
+  /** Of those heartbeats what waits: they name all models in use, and every ticket asks for it. */
+  readonly #queued = new Map<string, readonly ModelLoad[]>();
 
   constructor(models: Models, pool: DevicePool<Batch>) {
     this.#models = models;
@@ -27,11 +29,17 @@ export class Waits {
   }
 
   heard(heartbeat: SchedulerHeartbeat): void {
-    this.#elsewhere.set(heartbeat.id, heartbeat);
+    const { id, loads } = heartbeat;
+    this.#elsewhere.set(id, heartbeat);
+    this.#queued.set(
+      id,
+      loads.filter(({ queueUs }) => queueUs !== undefined),
+    );
   }
 
   forget(scheduler: string): void {
     this.#elsewhere.delete(scheduler);
+    this.#queued.delete(scheduler);
   }
 
   /** Models that wait and that the device holds; walks the smaller of the two sets. */
@@ -99,7 +107,7 @@ export class Waits {
   #elsewhereUs(device: DeviceState<Batch>, tier: Tier, aheadUs: number): number {
     let aboveUs = 0;
     let sameUs = 0;
-    for (const { loads } of this.#elsewhere.values()) {
+    for (const loads of this.#queued.values()) {
       for (const { ref, queueUs } of loads) {
         if (queueUs === undefined || !device.ready.has(ref)) continue;
         for (let other = 0; other < tier; other++) aboveUs += queueUs[other] ?? 0;
