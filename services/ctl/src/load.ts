@@ -2,7 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { createHistory, openHourFacts, openMinuteFacts } from "@millrace/history";
+import { openHourFacts, openMinuteFacts } from "@millrace/history";
 import { type LoadFact, PRIORITIES, type Priority, subjects } from "@millrace/protocol";
 import {
   endUs,
@@ -127,7 +127,6 @@ async function runImport(path: string, options: ImportOptions): Promise<void> {
   }
   await using cluster = await openCluster();
   const { connection } = cluster.bus;
-  await createHistory(connection);
   const log = openMinuteFacts(connection);
   for (let from = 0; from < facts.length; from += APPENDS_MAX) {
     const some = facts.slice(from, from + APPENDS_MAX);
