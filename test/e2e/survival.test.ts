@@ -216,7 +216,7 @@ describe("the broker", () => {
       await broker.ready();
     });
     // Told to end, it may still deliver all that it has taken; killed, it cannot.
-    expect(repeated).toBeGreaterThan(name === "SIGKILL" ? 0 : -1);
+    if (name === "SIGKILL") expect(repeated).toBeGreaterThan(0);
   });
 });
 
