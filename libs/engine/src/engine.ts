@@ -11,6 +11,7 @@ import {
   fault,
   type ModelSpec,
   modelRef,
+  type Tier,
 } from "@millrace/protocol";
 import { assert, formatBytes, present } from "@millrace/std";
 import type { PassedOver } from "./device.ts";
@@ -18,7 +19,7 @@ import { type Layout, layoutOf } from "./layout.ts";
 import type { ThreadLink } from "./link.ts";
 import { type DriverMemory, estimateBytes, type MemoryReading } from "./memory.ts";
 import { type EngineItem, mergeItems } from "./merge.ts";
-import type { ThreadAnswer } from "./messages.ts";
+import { monotonicUs, type RunTurn, type ThreadAnswer } from "./messages.ts";
 import { Slabs } from "./slabs.ts";
 
 export interface Loaded {
@@ -68,12 +69,26 @@ export interface Engine extends AsyncDisposable {
   /** Resolves once the memory is free again; a model that is not loaded is none to unload. */
   unload(ref: string): Promise<void>;
   /**
-   * One batch. Fails with the code of the item that does not fit the signature, NOT_LOADED,
-   * OUT_OF_MEMORY, OUTPUT_TOO_LARGE, or EXECUTION_FAILED; which item is to blame is not said. The
-   * model can run the next batch after any failure that is not fatal.
+   * One batch. Of those that wait for the device the lowest tier goes first, then the one that was
+   * asked for first; after one that is partial, or fails, the others are given back with
+   * STALE_ASSIGNMENT, as is one whose turn comes too late. Fails with the code of the item that
+   * does not fit the signature, NOT_LOADED, OUT_OF_MEMORY, OUTPUT_TOO_LARGE, or EXECUTION_FAILED;
+   * which item is to blame is not said. The model can run the next batch after any failure that is
+   * not fatal.
    */
-  run(spec: ModelSpec, items: readonly EngineItem[]): Promise<EngineResult>;
+  run(spec: ModelSpec, items: readonly EngineItem[], turn?: Turn): Promise<EngineResult>;
 }
+
+/** When a run may begin, where others are asked for as well. */
+export interface Turn {
+  readonly tier: Tier;
+  /** From now on; it does not begin later. */
+  readonly startWithinUs: number;
+  /** More may follow that has to go before what waits. */
+  readonly partial: boolean;
+}
+
+const ANY_TURN: Turn = { tier: 1, startWithinUs: Number.POSITIVE_INFINITY, partial: false };
 
 /** A model's place in memory: what it is estimated to take while it loads, measured afterwards. */
 interface Held {
@@ -171,13 +186,18 @@ export class ThreadEngine implements Engine {
     await this.#readMemory(0);
   }
 
-  async run(spec: ModelSpec, items: readonly EngineItem[]): Promise<EngineResult> {
+  async run(
+    spec: ModelSpec,
+    items: readonly EngineItem[],
+    { tier, startWithinUs, partial }: Turn = ANY_TURN,
+  ): Promise<EngineResult> {
     const ref = modelRef(spec.name, spec.version);
-    if (spec.maxBatch > 0) return this.#runBatch(ref, items);
+    const turn = { tier, startByUs: monotonicUs() + startWithinUs, partial };
+    if (spec.maxBatch > 0) return this.#runBatch(ref, items, turn);
     const outputs: { readonly body: Uint8Array }[] = [];
     let computeUs = 0;
     for (const item of items) {
-      const result = await this.#runBatch(ref, [item]);
+      const result = await this.#runBatch(ref, [item], turn);
       computeUs += result.computeUs;
       if (!result.ok) return { ...result, computeUs };
       outputs.push(...result.outputs);
@@ -189,7 +209,7 @@ export class ThreadEngine implements Engine {
     await this.#parts.link.close();
   }
 
-  async #runBatch(ref: string, items: readonly EngineItem[]): Promise<EngineResult> {
+  async #runBatch(ref: string, items: readonly EngineItem[], turn: RunTurn): Promise<EngineResult> {
     assert(items.length > 0, "a batch has no items");
     const held = this.#held.get(ref);
     if (held?.state !== "ready") {
@@ -201,7 +221,9 @@ export class ThreadEngine implements Engine {
     );
     if (!merged.ok) return { ok: false, fault: merged.error, fatal: false, computeUs: 0 };
     const batch = merged.value;
-    const answer = await this.#parts.link.ask({ type: "run", ref, ...batch }, [batch.slab]);
+    const answer = await this.#parts.link.ask({ type: "run", ref, ...turn, ...batch }, [
+      batch.slab,
+    ]);
     if (answer.type !== "ran") return { ok: false, ...this.#failure(answer) };
     const { bytes, ends, computeUs, slab } = answer;
     this.#slabs.give(slab);

@@ -1,6 +1,6 @@
 export type { ChildLimits } from "./child.ts";
 export type { DeviceChoice, PassedOver } from "./device.ts";
-export type { Engine, EngineResult, Loaded, NotLoaded } from "./engine.ts";
+export type { Engine, EngineResult, Loaded, NotLoaded, Turn } from "./engine.ts";
 export { type InspectedModel, inspectModel } from "./inspect.ts";
 export { estimateBytes } from "./memory.ts";
 export type { EngineItem } from "./merge.ts";

@@ -1,6 +1,6 @@
 /** What the engine and its thread say to each other. Every question has one answer of its id. */
 
-import type { Fault, ModelSpec } from "@millrace/protocol";
+import type { Fault, ModelSpec, Tier } from "@millrace/protocol";
 import type { BatchInput } from "./merge.ts";
 import type { SessionDevice } from "./session.ts";
 
@@ -20,7 +20,19 @@ export interface UnloadMessage {
   readonly ref: string;
 }
 
-export interface RunMessage {
+/** Which of the runs that wait goes first, and until when one may begin. */
+export interface RunTurn {
+  readonly tier: Tier;
+  /** On the clock of {@link monotonicUs}. */
+  readonly startByUs: number;
+  /** What waits is given back after it. */
+  readonly partial: boolean;
+}
+
+/** One clock for all threads of the process; `performance.now` has an origin for each. */
+export const monotonicUs = (): number => Number(process.hrtime.bigint() / 1000n);
+
+export interface RunMessage extends RunTurn {
   readonly type: "run";
   readonly ref: string;
   /** Moved there, and back with the answer. */

@@ -8,7 +8,8 @@
 const SLAB_BYTES_MIN = 64 * 1024;
 /** Larger ones are left to the garbage collector; what is kept is bounded. */
 const KEPT_BYTES_MAX = 32 * 1024 * 1024;
-const KEPT_MAX = 2;
+/** One runs, one waits for it, one is on its way back. */
+const KEPT_MAX = 3;
 
 export class Slabs {
   readonly #kept: ArrayBuffer[] = [];

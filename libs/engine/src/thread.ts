@@ -1,22 +1,24 @@
 /**
  * The thread that owns onnxruntime: one session per model, one thing at a time. Runs go first:
- * between any two steps of a load, the runs that have arrived are done. Creating a session is one
- * step and cannot be cut; warming up is one step per batch size.
+ * between any two steps of a load, the runs that have arrived are done, by tier and then in the
+ * order in which they were asked for. Creating a session is one step and cannot be cut; warming up
+ * is one step per batch size.
  */
 
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { fault } from "@millrace/protocol";
 import { present } from "@millrace/std";
 import { messageOf, runFailure } from "./failure.ts";
 import { type Layout, layoutOf } from "./layout.ts";
-import type {
-  FromThread,
-  LoadMessage,
-  RunMessage,
-  ThreadAnswer,
-  ThreadOptions,
-  ToThread,
-  UnloadMessage,
+import {
+  type FromThread,
+  type LoadMessage,
+  monotonicUs,
+  type RunMessage,
+  type ThreadAnswer,
+  type ThreadOptions,
+  type ToThread,
+  type UnloadMessage,
 } from "./messages.ts";
 import { openProbe } from "./probe.ts";
 import { dropData, feedsOf, keepPace, outputsOf, type Session } from "./session.ts";
@@ -38,6 +40,12 @@ const options = workerData as ThreadOptions;
 const loaded = new Map<string, Loaded>();
 const runs: Asked<RunMessage>[] = [];
 const commands: Asked<LoadMessage | UnloadMessage>[] = [];
+const NOT_BEGUN: ThreadAnswer = {
+  type: "failed",
+  fault: fault("STALE_ASSIGNMENT", "the run did not begin"),
+  fatal: false,
+  computeUs: 0,
+};
 let closing = false;
 let working = false;
 
@@ -55,17 +63,31 @@ function answer(id: number, value: ThreadAnswer): void {
 async function work(): Promise<void> {
   working = true;
   for (;;) {
-    const run = runs.shift();
-    if (run !== undefined) {
-      answer(run.id, await runBatch(run.question));
-      continue;
-    }
+    await runWaiting();
     const command = commands.shift();
     if (command === undefined) break;
     answer(command.id, await obey(command.question));
   }
   working = false;
   if (closing) await close();
+}
+
+/** Runs what waits, until nothing does. */
+async function runWaiting(): Promise<void> {
+  for (;;) {
+    // What came during a run has a say in what is next.
+    for (let more = receive(); more !== undefined; more = receive()) take(more);
+    const run = runs.shift();
+    if (run === undefined) return;
+    const { id, question } = run;
+    const isLate = monotonicUs() > question.startByUs;
+    const outcome = isLate ? NOT_BEGUN : await runBatch(question);
+    answer(id, outcome);
+    // Its pieces may have to go before what waits.
+    if (question.partial || (outcome.type === "failed" && !isLate)) {
+      for (const waiting of runs.splice(0)) answer(waiting.id, NOT_BEGUN);
+    }
+  }
 }
 
 async function obey(command: LoadMessage | UnloadMessage): Promise<ThreadAnswer> {
@@ -83,9 +105,7 @@ async function obey(command: LoadMessage | UnloadMessage): Promise<ThreadAnswer>
       if (session !== undefined) loaded.set(command.ref, { session, layout });
       return outcome;
     }
-    for (let run = runs.shift(); run !== undefined; run = runs.shift()) {
-      answer(run.id, await runBatch(run.question));
-    }
+    await runWaiting();
   }
 }
 
@@ -123,11 +143,23 @@ async function close(): Promise<void> {
   port.close(); // nothing is left to wait for, so the thread ends by itself
 }
 
-port.on("message", (message: ToThread) => {
+function take(message: ToThread): void {
   if ("close" in message) closing = true;
   else if (message.question.type === "run") {
-    runs.push({ id: message.id, question: message.question });
+    const { tier } = message.question;
+    const behind = runs.findIndex(({ question }) => question.tier > tier);
+    runs.splice(behind < 0 ? runs.length : behind, 0, {
+      id: message.id,
+      question: message.question,
+    });
   } else commands.push({ id: message.id, question: message.question });
+}
+
+const receive = (): ToThread | undefined =>
+  receiveMessageOnPort(port)?.message as ToThread | undefined;
+
+port.on("message", (message: ToThread) => {
+  take(message);
   if (!working) void work();
 });
 

@@ -96,15 +96,34 @@ export class Batch {
   }
 
   /**
-   * The next part to run, without the items whose deadlines have passed. The batch is cut to the
-   * model's limit when it has its first turn.
+   * The next part to run, without the items whose deadlines have passed, and when it must not begin
+   * any more. The batch is cut to the model's limit when it has its first turn.
    */
-  takePart(nowUs: number): { readonly part: Part; readonly late: Part } {
+  takePart(nowUs: number): {
+    readonly part: Part;
+    readonly late: Part;
+    readonly startByUs: number;
+  } {
+    let startByUs = this.parts === undefined ? this.startByUs : Number.POSITIVE_INFINITY;
     this.parts ??= partsWithin(this.unanswered(), this.rowsMax);
-    const part = present(this.parts.pop(), "a part of a batch that is held");
-    const isLate = ({ item }: HeldItem): boolean => this.arrivedUs + item.remainingUs <= nowUs;
-    if (!part.some(isLate)) return { part, late: NO_ITEMS };
-    return { part: part.filter((held) => !isLate(held)), late: part.filter(isLate) };
+    const taken = present(this.parts.pop(), "a part of a batch that is held");
+    const lastUs = ({ item }: HeldItem): number => this.arrivedUs + item.remainingUs - 1;
+    const isLate = (held: HeldItem): boolean => lastUs(held) < nowUs;
+    const late = taken.some(isLate) ? taken.filter(isLate) : NO_ITEMS;
+    const part = late === NO_ITEMS ? taken : taken.filter((held) => !isLate(held));
+    for (const held of part) startByUs = Math.min(startByUs, lastUs(held));
+    return { part, late, startByUs };
+  }
+
+  /** It has begun, and parts of it are still to run. */
+  get hasMore(): boolean {
+    return this.parts !== undefined && this.parts.length > 0;
+  }
+
+  /** Its first part did not begin after all. */
+  takeBack(): void {
+    this.parts = undefined;
+    this.runs--;
   }
 
   /** Remembers how long a part took that ran. */

@@ -1,6 +1,6 @@
 /**
- * The worker as one state machine: it takes batches for the device, runs them one at a time, and
- * sees to it that every item that was assigned here gets one answer.
+ * The worker as one state machine: it takes batches for the device, which runs them one at a time,
+ * and sees to it that every item that was assigned here gets one answer.
  *
  * I1  an item is answered once, whatever becomes of its batch, its body, its model or the device
  * I2  outputs are matched to items by their place in the run, and nothing reorders a part
@@ -11,12 +11,25 @@
 
 import type { AssignmentFrame, Device, Fault } from "@millrace/protocol";
 import { fault } from "@millrace/protocol";
-import { formatBytes, formatUs, present, unreachable } from "@millrace/std";
+import { formatUs, unreachable } from "@millrace/std";
 import { Batch, type Part, rowsOf } from "./batch.ts";
 import { asksForProof, blame, retries } from "./bisecting.ts";
 import type { RunResult, Want, WorkerEffect, WorkerEvent } from "./events.ts";
+import { Handed, type HandedRun } from "./handed.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { WORKER_LIMITS, type WorkerLimits, type WorkerOptions } from "./options.ts";
+import {
+  BODY_GONE,
+  BODY_LATE,
+  DEADLINE,
+  DRAINING,
+  notLoaded,
+  OTHER_PROCESS,
+  STALE,
+  tooMany,
+  tooManyBytes,
+  tooManyRows,
+} from "./refusals.ts";
 import { Replies } from "./replies.ts";
 import { Residents } from "./residents.ts";
 import { RunQueue } from "./run-queue.ts";
@@ -29,23 +42,17 @@ type Phase =
   | { readonly name: "draining"; readonly sinceUs: number; readonly byUs: number }
   | { readonly name: "ended"; readonly refusal: Fault };
 
-interface Running {
-  readonly batch: Batch;
-  readonly part: Part;
-  readonly startedUs: number;
-}
-
 export class WorkerCore {
   readonly #options: WorkerOptions;
   readonly #limits: WorkerLimits;
   readonly #queue = new RunQueue();
+  readonly #handed = new Handed();
   readonly #residents: Residents;
   readonly #seen: SeenAssignments;
   readonly #heartbeats = new Heartbeats();
   readonly #witnesses: Witnesses;
   #device: Device;
   #phase: Phase = { name: "ready" };
-  #running: Running | undefined;
   #progress = 0;
 
   constructor(options: WorkerOptions) {
@@ -101,7 +108,7 @@ export class WorkerCore {
         if (this.#phase.name !== "ready") return;
         return this.#residents.command(event.command, this.#device.memoryFreeBytes, nowUs);
       case "runEnded":
-        return this.#runEnded(event.result, nowUs, effects);
+        return this.#runEnded(event.id, event.result, nowUs, effects);
       case "loadEnded":
         this.#residentsChanged(event.device);
         return this.#residents.loadEnded(event.ref, event.loaded, event.device, nowUs);
@@ -113,7 +120,12 @@ export class WorkerCore {
         return;
       case "deviceLost":
         if (this.#phase.name === "ended") return;
-        return this.#poison(fault("WORKER_LOST", event.detail), nowUs, effects, this.#running);
+        return this.#poison(
+          fault("WORKER_LOST", event.detail),
+          nowUs,
+          effects,
+          this.#handed.running,
+        );
       case "audienceChanged":
         return this.#heartbeats.wantModels();
       case "schedulerGone":
@@ -174,10 +186,10 @@ export class WorkerCore {
 
   /** Gives up what waited past its time, and a device that does not come back from a run. */
   #giveUp(nowUs: number, effects: WorkerEffect[]): void {
-    const running = this.#running;
-    if (running !== undefined && nowUs - running.startedUs > this.#limits.runUsMax) {
-      const tookUs = formatUs(nowUs - running.startedUs);
-      const met = fault("WORKER_LOST", `a run has not ended in ${tookUs}`);
+    const { running, onSinceUs } = this.#handed;
+    if (running !== undefined && nowUs - onSinceUs > this.#limits.runUsMax) {
+      const took = formatUs(nowUs - onSinceUs);
+      const met = fault("WORKER_LOST", `a run has not ended in ${took}`);
       return this.#poison(met, nowUs, effects, running);
     }
     if (this.#queue.size === 0 || nowUs < this.#queue.wakeAtUs) return;
@@ -193,17 +205,16 @@ export class WorkerCore {
     }
   }
 
-  /** Gives the free device to the batch whose turn it is. */
+  /** Hands the engine the batch whose turn it is, and what may follow it. */
   #startRun(nowUs: number, effects: WorkerEffect[]): void {
-    while (this.#running === undefined) {
-      const batch = this.#queue.next();
-      if (batch === undefined) return;
-      const { part, late } = batch.takePart(nowUs);
+    const isHanded = (batch: Batch): boolean => this.#handed.holds(batch);
+    for (let runs = 0; ;) {
+      const batch = this.#queue.next(isHanded);
+      if (batch === undefined || !this.#handed.takes(batch)) return;
+      const { part, late, startByUs } = batch.takePart(nowUs);
       if (part.length > 0) {
-        this.#running = { batch, part, startedUs: nowUs };
         batch.runs++;
-        const proof = part === batch.proof;
-        effects.unshift({ type: "run", spec: batch.spec, items: part, proof });
+        effects.splice(runs++, 0, this.#handed.add(batch, part, startByUs, nowUs));
       }
       if (late.length > 0) this.#refuse(batch, late, DEADLINE, nowUs, effects);
     }
@@ -212,21 +223,24 @@ export class WorkerCore {
   #residentsChanged(device: Device): void {
     this.#device = device;
     // Loads beside a run that hangs do not hide that it does.
-    if (this.#running === undefined) this.#progress++;
+    if (this.#handed.running === undefined) this.#progress++;
   }
 
-  #runEnded(result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
+  #runEnded(id: number, result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
     if (this.#phase.name === "ended") return;
-    const { batch, part, startedUs } = present(this.#running, "the run that ended");
-    this.#running = undefined;
+    const { batch, part } = this.#handed.end(id, nowUs);
     this.#progress++;
-    if (part === batch.proof && (result.ok || !result.fatal)) {
+    if (!result.ok && result.fault.code === "STALE_ASSIGNMENT") {
+      // It did not begin: its turn came too late, or something may have to go first.
+      batch.takeBack();
+    } else if (part === batch.proof && (result.ok || !result.fatal)) {
       batch.proven = result.ok;
       this.#closeIfDone(batch, nowUs, effects);
     } else if (result.ok) {
       const rows = rowsOf(part);
       batch.ran(rows, result.computeUs);
       const replies = new Replies();
+      const startedUs = Math.max(batch.arrivedUs, nowUs - result.computeUs);
       const facts = { startedUs, computeUs: result.computeUs, rows };
       replies.results(batch, part, result.outputs, facts);
       this.#reply(batch.frame.model, replies, effects);
@@ -243,7 +257,7 @@ export class WorkerCore {
 
   /** Ends a batch that has nothing left to run: the last verdicts, and word to its scheduler. */
   #closeIfDone(batch: Batch, nowUs: number, effects: WorkerEffect[]): void {
-    if (this.#running?.batch === batch || batch.open > batch.failures.length) return;
+    if (this.#handed.holds(batch) || batch.open > batch.failures.length) return;
     if (asksForProof(batch, this.#witnesses.get(batch.spec))) return;
     const replies = new Replies();
     for (const { held, fault: met } of batch.failures) {
@@ -298,9 +312,9 @@ export class WorkerCore {
     met: Fault,
     nowUs: number,
     effects: WorkerEffect[],
-    ran: Pick<Running, "batch" | "part"> | undefined,
+    ran: Pick<HandedRun, "batch" | "part"> | undefined,
   ): void {
-    this.#running = undefined;
+    this.#handed.clear();
     this.#phase = { name: "ended", refusal: fault("BATCH_LOST", met.message) };
     // Before the answers: what they bring back must not be sent here once more.
     this.#heartbeats.want();
@@ -339,7 +353,7 @@ export class WorkerCore {
   /** Answers everything that is held, and refuses what still comes, in the same words. */
   #end(refusal: Fault, nowUs: number, effects: WorkerEffect[]): void {
     this.#phase = { name: "ended", refusal };
-    this.#running = undefined;
+    this.#handed.clear();
     for (const batch of this.#queue.batches()) {
       this.#queue.endWaits(batch);
       batch.failures.length = 0;
@@ -375,26 +389,10 @@ export class WorkerCore {
   }
 
   #backlogUs(nowUs: number): number {
-    const running = this.#running;
+    const { running, onSinceUs } = this.#handed;
     const estimateUs = this.#queue.estimateUs();
     if (running === undefined) return estimateUs;
-    const spentUs = Math.min(running.batch.frame.estimateUs, nowUs - running.startedUs);
+    const spentUs = Math.min(running.batch.frame.estimateUs, nowUs - onSinceUs);
     return estimateUs - spentUs;
   }
 }
-
-const BODY_GONE = fault("BODY_GONE", "the ingress no longer holds the tensors");
-const BODY_LATE = fault("BODY_GONE", "the tensors did not come from the ingress in time");
-const DEADLINE = fault("DEADLINE_EXCEEDED", "the deadline passed before the batch ran");
-const DRAINING = fault("DRAINING", "the worker is shutting down");
-const OTHER_PROCESS = fault("STALE_ASSIGNMENT", "assigned to an earlier process of this worker");
-const STALE = fault("STALE_ASSIGNMENT", "the batch's turn came past its latest start");
-
-const notLoaded = (model: string): Fault =>
-  fault("NOT_LOADED", `the device does not hold ${model} any more; it is tried where it is ready`);
-const tooManyRows = (rowsMax: number): Fault =>
-  fault("BATCH_TOO_LARGE", `the model takes at most ${rowsMax} rows`);
-const tooMany = (batchesMax: number): Fault =>
-  fault("STALE_ASSIGNMENT", `the worker holds its limit of ${batchesMax} batches`);
-const tooManyBytes = (bytesMax: number): Fault =>
-  fault("STALE_ASSIGNMENT", `the worker holds its limit of ${formatBytes(bytesMax)} of tensors`);

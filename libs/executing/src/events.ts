@@ -1,6 +1,7 @@
 /**
  * What the worker core is told, and what it wants done. The engine and the store are behind effects
- * that end in events; one batch runs at a time, and one model loads or unloads at a time.
+ * that end in events; one batch runs at a time, and one model loads or unloads at a time. What is
+ * to run next may be with the engine already.
  */
 
 import type {
@@ -12,6 +13,7 @@ import type {
   DoneFrame,
   Fault,
   ModelSpec,
+  Tier,
   WorkerHeartbeat,
 } from "@millrace/protocol";
 
@@ -60,7 +62,8 @@ export type WorkerEvent =
       readonly attempt: number;
     }
   | { readonly type: "commanded"; readonly command: Command }
-  | { readonly type: "runEnded"; readonly result: RunResult }
+  /** With STALE_ASSIGNMENT where the run did not begin: too late, or given back. */
+  | { readonly type: "runEnded"; readonly id: number; readonly result: RunResult }
   /** `device` is read after the load: what the next load may take is measured, never guessed. */
   | {
       readonly type: "loadEnded";
@@ -95,11 +98,21 @@ export interface Want {
 }
 
 export type WorkerEffect =
-  /** `proof`: its outputs are for nobody; whether it runs tells a bad input from a bad device. */
+  /**
+   * The engine has one run on and takes the next by tier, then in the order of these effects; after
+   * one that is `partial`, or failed, it gives back what waits. None is to begin after its
+   * `startByUs`, in the time of `step`.
+   * `proof`: its outputs are for nobody; whether it runs tells a bad input from a bad device.
+   */
   | {
       readonly type: "run";
+      /** Of the `runEnded` that answers it. */
+      readonly id: number;
+      readonly tier: Tier;
+      readonly startByUs: number;
       readonly spec: ModelSpec;
       readonly items: readonly RunItem[];
+      readonly partial: boolean;
       readonly proof: boolean;
     }
   /** `items` stand in the order of `frame.answers`: what was answered, for metrics and logs. */

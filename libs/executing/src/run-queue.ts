@@ -45,10 +45,12 @@ export class RunQueue {
     this.#bytes -= batch.bytes;
   }
 
-  /** The batch whose turn it is. A batch that was split keeps its place between its runs. */
-  next(): Batch | undefined {
-    for (const batch of this.#batches) if (batch.missing === 0) return batch;
-    return undefined;
+  /**
+   * The batch whose turn it is, but for those that the engine has. A batch that was split keeps its
+   * place between its runs.
+   */
+  next(isHanded: (batch: Batch) => boolean): Batch | undefined {
+    return this.#batches.find((batch) => batch.missing === 0 && !isHanded(batch));
   }
 
   holdsModel(ref: string): boolean {

@@ -30,10 +30,22 @@ describe("an assignment is refused", () => {
   test("as stale as soon as its latest start has passed, even while another run hangs", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
-    rig.assign("digits@1", [item(1)]);
-    rig.assign("digits@1", [item(2)], { startWithinUs: 3_000 });
+    for (const seq of [1, 2]) rig.assign("digits@1", [item(seq)]);
+    rig.assign("digits@1", [item(3)], { startWithinUs: 3_000 });
     expect(verdicts(rig.pass(3_000))).toEqual([]);
     const refused = rig.pass(1);
+    expect(verdicts(refused)).toEqual([[3, "STALE_ASSIGNMENT"]]);
+    expect(refused.dones).toMatchObject([{ outcome: "refused" }]);
+  });
+
+  test("as stale when the engine comes to it too late", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.assign("digits@1", [item(2)], { startWithinUs: 3_000 });
+    expect(rig.engine.map(({ startByUs }) => startByUs - rig.nowUs)).toEqual([5_000_000, 3_000]);
+    expect(verdicts(rig.pass(3_001))).toEqual([]);
+    const refused = rig.stale();
     expect(verdicts(refused)).toEqual([[2, "STALE_ASSIGNMENT"]]);
     expect(refused.dones).toMatchObject([{ outcome: "refused" }]);
   });
@@ -41,15 +53,16 @@ describe("an assignment is refused", () => {
   test("as stale in part, where only some of its items have to begin so soon", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
-    rig.assign("digits@1", [item(1)]);
+    for (const seq of [0, 1]) rig.assign("digits@1", [item(seq)]);
     const items = [item(2, { remainingUs: 10_000 }), item(3, { remainingUs: 14_000 })];
     rig.assign("digits@1", items, { startWithinUs: 3_000 });
     expect(verdicts(rig.pass(3_001))).toEqual([[2, "STALE_ASSIGNMENT"]]);
     expect(verdicts(rig.pass(3_999))).toEqual([]);
     rig.ran();
+    rig.ran();
     expect(rig.running.map(({ seq }) => seq)).toEqual([3]);
     rig.ran();
-    rig.assign("digits@1", [item(4)]);
+    for (const seq of [4, 5]) rig.assign("digits@1", [item(seq)]);
     rig.assign("digits@1", items, { startWithinUs: 3_000 });
     const refused = [...verdicts(rig.pass(3_001)), ...verdicts(rig.pass(4_000))];
     expect(refused).toEqual([

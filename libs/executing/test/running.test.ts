@@ -27,6 +27,7 @@ describe("a batch that runs", () => {
     rig.assign("digits@1", [item(2, { queuedUs: 50 })]);
     rig.nowUs += 600;
     rig.ran();
+    rig.nowUs += 70;
     expect(rig.ran(70).answers).toMatchObject([{ queueUs: 650, computeUs: 70, batchRows: 1 }]);
   });
 
@@ -39,12 +40,41 @@ describe("a batch that runs", () => {
     expect(run?.items[0]?.body.buffer).toBe(one.tail.buffer);
   });
 
-  test("starts the next run before it answers the last one", () => {
+  test("is with the engine while the one before it runs", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
-    rig.assign("digits@1", [item(1)]);
-    rig.assign("digits@1", [item(2)]);
+    for (const seq of [1, 2]) rig.assign("digits@1", [item(seq)]);
+    expect(rig.engine.map(({ items }) => items[0]?.item.seq)).toEqual([1, 2]);
+    rig.assign("digits@1", [item(3)]);
+    expect(rig.engine).toHaveLength(2);
+    // The next is handed over before the last is answered.
     expect(rig.ran().effects.map(({ type }) => type)).toEqual(["run", "answer", "done"]);
+    expect(rig.engine.map(({ items }) => items[0]?.item.seq)).toEqual([2, 3]);
+  });
+
+  test("waits here behind one that takes several runs", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits", 1_000, 1));
+    rig.assign("digits@1", [item(1), item(2)]);
+    rig.assign("digits@1", [item(3)]);
+    expect(rig.engine).toHaveLength(1);
+    rig.ran();
+    expect(rig.engine.map(({ items }) => items[0]?.item.seq)).toEqual([2, 3]);
+  });
+
+  test("is tried again where the engine gave it back", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1, { tier: 2 }), item(2, { tier: 2 })], { tier: 2 });
+    rig.assign("digits@1", [item(3, { tier: 2 })], { tier: 2 });
+    // Its mates' pieces go first now, as they came first.
+    rig.failed("EXECUTION_FAILED", "bad row");
+    const order: number[] = [];
+    while (rig.engine.length > 0) {
+      order.push(rig.running[0]?.seq ?? -1);
+      rig.ran();
+    }
+    expect(order).toEqual([1, 2, 3]);
   });
 
   test("is cut to the model's limit, and done once", () => {

@@ -81,6 +81,8 @@ export class WorkerRig {
   nowUs = 1_000;
   /** Everything since the start. */
   readonly effects: WorkerEffect[] = [];
+  /** What the engine has, in its order: the first is on. */
+  readonly engine: Extract<WorkerEffect, { type: "run" }>[] = [];
   #nextId = 1;
 
   constructor(limits: Partial<WorkerLimits> = {}, free = 100 * MIB) {
@@ -91,6 +93,7 @@ export class WorkerRig {
   tell(event: WorkerEvent): Said {
     const effects = this.core.step(event, this.nowUs);
     this.effects.push(...effects);
+    for (const effect of effects) if (effect.type === "run") this.#handOver(effect);
     return said(effects);
   }
 
@@ -153,23 +156,48 @@ export class WorkerRig {
     };
   }
 
-  /** The items of the run that was started last, and is under way. */
+  /** The items of the run that is on. */
   get running(): readonly AssignmentItem[] {
-    const run = this.effects.findLast((effect) => effect.type === "run");
-    return present(run, "a run").items.map((held) => held.item);
+    return present(this.engine[0], "a run").items.map((held) => held.item);
   }
 
-  /** Ends the run under way with each body given back as it came. */
+  /** Ends the run that is on with each body given back as it came. */
   ran(computeUs = 800): Said {
-    const run = this.effects.findLast((effect) => effect.type === "run");
-    const outputs = present(run, "a run").items.map(({ body }) => ({ body }));
+    const outputs = present(this.engine[0], "a run").items.map(({ body }) => ({ body }));
     return this.ended({ ok: true, outputs, computeUs });
   }
 
   failed = (code: ErrorCode, message: string, fatal = false): Said =>
     this.ended({ ok: false, fault: { code, message }, fatal, computeUs: 300 });
 
-  ended = (result: RunResult): Said => this.tell({ type: "runEnded", result });
+  /** Ends the run that is on; what waited behind a part, or one that failed, is given back. */
+  ended(result: RunResult): Said {
+    const { id, partial } = present(this.engine.shift(), "a run");
+    const waiting = result.ok && !partial ? [] : this.engine.splice(0);
+    const effects = [...this.tell({ type: "runEnded", id, result }).effects];
+    for (const run of waiting) effects.push(...this.#giveBack(run.id).effects);
+    while ((this.engine[0]?.startByUs ?? Infinity) < this.nowUs) {
+      effects.push(...this.stale(0).effects);
+    }
+    return said(effects);
+  }
+
+  /** A run at the engine did not begin in time: by default the one behind that which is on. */
+  stale(at = 1): Said {
+    return this.#giveBack(present(this.engine.splice(at, 1)[0], "a run that waits").id);
+  }
+
+  #giveBack(id: number): Said {
+    const fault = { code: "STALE_ASSIGNMENT", message: "it did not begin" } as const;
+    const result = { ok: false, fault, fatal: false, computeUs: 0 } as const;
+    return this.tell({ type: "runEnded", id, result });
+  }
+
+  #handOver(run: Extract<WorkerEffect, { type: "run" }>): void {
+    let at = this.engine.length;
+    while (at > 1 && present(this.engine[at - 1], "a run").tier > run.tier) at--;
+    this.engine.splice(at, 0, run);
+  }
 }
 
 export function said(effects: readonly WorkerEffect[]): Said {

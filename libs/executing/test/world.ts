@@ -5,7 +5,7 @@
 
 import { type AssignmentItem, type ErrorCode, modelRef } from "@millrace/protocol";
 import { assert, present } from "@millrace/std";
-import type { RunItem, WorkerEffect } from "../src/index.ts";
+import type { WorkerEffect } from "../src/index.ts";
 import { MIB, WorkerRig, device, item, modelSpec } from "./worker-rig.ts";
 
 /** The models: ready from the start, loaded on command, too large to load. */
@@ -49,7 +49,8 @@ export class World {
   readonly #assignments = new Map<string, Assignment>();
   readonly #awaited = new Set<string>();
   readonly #loaded = new Map<string, number>();
-  #run: readonly RunItem[] | undefined;
+  /** The run that began last. */
+  #begun = 0;
   #operation: Extract<WorkerEffect, { type: "load" | "unload" }> | undefined;
   #exit: string | undefined;
   #seq = 0;
@@ -65,7 +66,7 @@ export class World {
   }
 
   get isRunning(): boolean {
-    return this.#run !== undefined;
+    return this.rig.engine.length > 0;
   }
 
   assign(model: number, tier: 0 | 1 | 2, startWithinUs: number, news: readonly NewItem[]): void {
@@ -110,11 +111,10 @@ export class World {
     this.#check(this.rig.tell(event).effects);
   }
 
-  /** Ends the run under way as the device would. */
+  /** Ends the run that is on as the device would, and begins the next. */
   endRun(fatal: boolean): void {
-    const run = this.#run;
+    const run = this.rig.engine[0]?.items;
     if (run === undefined) return;
-    this.#run = undefined;
     const rows = run.reduce((sum, held) => sum + held.item.rows, 0);
     const poisoned = run.some(
       ({ item: { ingress, seq } }) => this.#owed.get(keyOf(ingress, seq))?.poisoned === true,
@@ -211,9 +211,18 @@ export class World {
       if (effect.type === "fetch") {
         for (const { seq } of effect.wants) this.#awaited.add(keyOf(effect.ingress, seq));
       }
-      if (effect.type === "run") this.#checkRun(effect);
       if (effect.type === "load" || effect.type === "unload") this.#checkOperation(effect);
     }
+    this.#begin();
+  }
+
+  /** The engine begins what is first, but not past its latest start. */
+  #begin(): void {
+    const [run] = this.rig.engine;
+    if (run === undefined || run.id === this.#begun || this.ended) return;
+    if (run.startByUs < this.rig.nowUs) return this.#check(this.rig.stale(0).effects);
+    this.#begun = run.id;
+    this.#checkRun(run);
   }
 
   #checkAnswers({ ingress, items, frame }: Extract<WorkerEffect, { type: "answer" }>): void {
@@ -234,8 +243,6 @@ export class World {
   }
 
   #checkRun({ items, spec, proof }: Extract<WorkerEffect, { type: "run" }>): void {
-    assert(this.#run === undefined, "one run at a time");
-    this.#run = items;
     const ref = modelRef(spec.name, spec.version);
     assert(this.#loaded.has(ref), `${ref} runs and is not loaded`);
     const rows = items.reduce((sum, held) => sum + held.item.rows, 0);

@@ -11,6 +11,7 @@ import {
   type Fault,
   modelRef,
   type ModelSpec,
+  type Tier,
 } from "@millrace/protocol";
 import { present, type Random } from "@millrace/std";
 import type { BlobCache } from "./blob-cache.ts";
@@ -23,8 +24,23 @@ const STRAGGLE = 10;
 const POISON = fault("EXECUTION_FAILED", "the input has no output");
 const FATAL = fault("EXECUTION_FAILED", "the device is lost");
 const FULL = fault("OUT_OF_MEMORY", "no memory left on the device");
+const NOT_BEGUN = fault("STALE_ASSIGNMENT", "the run did not begin");
 /** Part of the killers that end the process; the others poison its device. */
 const CRASHES = 0.5;
+
+/** A run that the device was handed. */
+export interface HandedRun {
+  readonly spec: ModelSpec;
+  readonly items: readonly RunItem[];
+  readonly tier: Tier;
+  /** In the simulation's time. */
+  readonly startByUs: number;
+  /** Of a batch of which more is to run. */
+  readonly partial: boolean;
+  /** It is on now. */
+  readonly began: () => void;
+  readonly ended: (result: RunResult) => void;
+}
 
 export class SimulatedDevice {
   readonly #world: World;
@@ -33,6 +49,10 @@ export class SimulatedDevice {
   readonly #cache: BlobCache;
   readonly #crash: () => void;
   readonly #loaded = new Map<string, { readonly bytes: number; readonly digest: string }>();
+  /** Those that wait, in their order, and whether one is on. */
+  readonly #waiting: HandedRun[] = [];
+  #busy = false;
+  #paused = false;
   /** The next run loses the device. */
   #isLost = false;
   #hangs: "never" | "next" | { readonly ended: (result: RunResult) => void } = "never";
@@ -119,7 +139,43 @@ export class SimulatedDevice {
     });
   }
 
-  run(spec: ModelSpec, items: readonly RunItem[], ended: (result: RunResult) => void): void {
+  /** As the engine does it: one at a time, by tier, and what waits behind a failure goes back. */
+  run(run: HandedRun): void {
+    const behind = this.#waiting.findIndex(({ tier }) => tier > run.tier);
+    this.#waiting.splice(behind < 0 ? this.#waiting.length : behind, 0, run);
+    if (!this.#busy) this.#next();
+  }
+
+  /** The process is stopped, and begins nothing. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#busy) this.#next();
+  }
+
+  #next(): void {
+    const run = this.#paused ? undefined : this.#waiting.shift();
+    this.#busy = run !== undefined;
+    if (run === undefined) return;
+    if (this.#world.timeline.nowUs > run.startByUs) {
+      run.ended({ ok: false, fault: NOT_BEGUN, fatal: false, computeUs: 0 });
+      return this.#next();
+    }
+    run.began();
+    this.#start(run, (result) => {
+      const given = result.ok && !run.partial ? [] : this.#waiting.splice(0);
+      run.ended(result);
+      for (const { ended } of given) {
+        ended({ ok: false, fault: NOT_BEGUN, fatal: false, computeUs: 0 });
+      }
+      this.#next();
+    });
+  }
+
+  #start({ spec, items }: HandedRun, ended: (result: RunResult) => void): void {
     const { timeline, poisoned, killers } = this.#world;
     const { straggles, fatal } = this.#world.scenario;
     const faulty = this.#world.faulty();

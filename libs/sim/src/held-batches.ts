@@ -73,14 +73,11 @@ export class HeldBatches {
     }
   }
 
-  /** What a step of the worker says about its batches. What is over made way before a run began. */
+  /** What a step of the worker says about its batches. */
   did(effects: readonly WorkerEffect[]): void {
     for (const effect of effects) {
       if (effect.type === "answer") for (const item of effect.items) this.#answered(item);
     }
-    // A worker whose drain is over may begin a run and give it up in the same step.
-    if (effects.some((effect) => effect.type === "exit")) return;
-    for (const effect of effects) if (effect.type === "run" && !effect.proof) this.#began(effect);
   }
 
   #answered(item: AssignmentItem): void {
@@ -94,9 +91,12 @@ export class HeldBatches {
     } else if (batch.missing.delete(keyOf(item))) this.#noteReady(batch);
   }
 
-  #began({ spec, items }: Extract<WorkerEffect, { readonly type: "run" }>): void {
+  /** The device began a run. */
+  began({ spec, items, proof }: Extract<WorkerEffect, { readonly type: "run" }>): void {
     const first = present(items[0], "an item of a run").item;
-    const batch = present(this.#byItem.get(first), "the batch of a run");
+    const batch = this.#byItem.get(first);
+    // A proof is nobody's, and a worker that has ended may have given up what its device still has.
+    if (proof || batch === undefined) return;
     const { name, tier, arrivedUs, reservedUs } = batch;
     const leastUs = Math.min(...items.map(({ item }) => item.remainingUs));
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);

@@ -120,10 +120,12 @@ export class WorkerNode implements Node, Member {
 
   pause(): void {
     this.#life?.host.pause();
+    this.#life?.device.pause();
   }
 
   resume(): void {
     this.#life?.host.resume();
+    this.#life?.device.resume();
   }
 
   /** The device of the process that runs now. */
@@ -237,15 +239,8 @@ export class WorkerNode implements Node, Member {
     const from = this.id;
     const { network } = this.#world;
     switch (effect.type) {
-      case "run": {
-        const items = effect.items.map(({ item }) => `${item.ingress}/${item.seq}`);
-        this.#world.trace(from, "run", { model: effect.spec.name, items });
-        device.run(effect.spec, effect.items, (result) => {
-          if (this.#life === life) this.#world.observe({ type: "runEnded", device: from });
-          host.post({ type: "runEnded", result });
-        });
-        return;
-      }
+      case "run":
+        return this.#run(life, effect);
       case "answer":
         return this.#answer(effect.ingress, this.#encodeAnswers(effect.frame));
       case "done": {
@@ -289,6 +284,31 @@ export class WorkerNode implements Node, Member {
       default:
         return unreachable(effect);
     }
+  }
+
+  #run(life: Life, effect: Extract<WorkerEffect, { readonly type: "run" }>): void {
+    const { device, host, held } = life;
+    const { id, spec, items, tier, startByUs, partial } = effect;
+    const aliveDo = (task: () => void): void => {
+      if (this.#life === life) task();
+    };
+    device.run({
+      spec,
+      items,
+      tier,
+      partial,
+      startByUs: this.#world.timeline.nowUs + startByUs - host.nowUs,
+      began: () =>
+        aliveDo(() => {
+          const names = items.map(({ item }) => `${item.ingress}/${item.seq}`);
+          this.#world.trace(this.id, "run", { model: spec.name, items: names });
+          held.began(effect);
+        }),
+      ended: (result) => {
+        aliveDo(() => this.#world.observe({ type: "runEnded", device: this.id }));
+        host.post({ type: "runEnded", id, result });
+      },
+    });
   }
 
   #said(heartbeat: WorkerHeartbeat): WorkerHeartbeat {

@@ -1,6 +1,6 @@
 /** An engine whose device is lost, or out of memory, on purpose: for devices that are emulated. */
 
-import type { Engine, EngineItem, EngineResult, Loaded, NotLoaded } from "@millrace/engine";
+import type { Engine, EngineItem, EngineResult, Loaded, NotLoaded, Turn } from "@millrace/engine";
 import { type Device, fault, type ModelSpec } from "@millrace/protocol";
 
 export interface OutOfMemory {
@@ -64,7 +64,7 @@ export class FaultyEngine implements Engine {
     return this.#engine.unload(ref);
   }
 
-  async run(spec: ModelSpec, items: readonly EngineItem[]): Promise<EngineResult> {
+  async run(spec: ModelSpec, items: readonly EngineItem[], turn?: Turn): Promise<EngineResult> {
     if (this.#lost !== "no") {
       this.#lost = "yes";
       return { ok: false, fault: fault("EXECUTION_FAILED", LOST), fatal: true, computeUs: 0 };
@@ -74,7 +74,7 @@ export class FaultyEngine implements Engine {
     if (none !== undefined && rows > none.rowsAbove && none.random() < none.probability) {
       return { ok: false, fault: fault("OUT_OF_MEMORY", NO_MEMORY), fatal: false, computeUs: 0 };
     }
-    return this.#engine.run(spec, items);
+    return this.#engine.run(spec, items, turn);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

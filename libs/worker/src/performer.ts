@@ -98,21 +98,22 @@ export class Performer {
     return this.#device;
   }
 
-  #run({ spec, items }: EffectOf<"run">): void {
+  #run({ id, tier, startByUs, partial, spec, items }: EffectOf<"run">): void {
     const batch = items.map(({ item: { rows, length }, body }) => ({ rows, length, body }));
-    this.#parts.engine.run(spec, batch).then(
+    const turn = { tier, startWithinUs: startByUs - nowUs(), partial };
+    this.#parts.engine.run(spec, batch, turn).then(
       (result) => {
         if (result.ok) {
           const rows = batch.reduce((sum, item) => sum + item.rows, 0);
           this.#parts.metrics.ran(modelRef(spec.name, spec.version), rows, result.computeUs);
         }
-        this.#parts.post({ type: "runEnded", result });
+        this.#parts.post({ type: "runEnded", id, result });
       },
       (error: unknown) => {
         this.#parts.log.error({ err: error }, "the engine broke");
         const lost = fault("WORKER_LOST", `the engine broke: ${String(error)}`);
         const result = { ok: false, fault: lost, fatal: true, computeUs: 0 } as const;
-        this.#parts.post({ type: "runEnded", result });
+        this.#parts.post({ type: "runEnded", id, result });
       },
     );
   }

@@ -128,9 +128,14 @@ describe("the performer", () => {
   test("takes an engine that breaks for a lost device", async () => {
     const rig = new Rig();
     rig.engine.running = () => Promise.reject(new Error("its thread ended"));
-    await rig.perform({ type: "run", proof: false, spec, items: [{ item: one, body: one.tail }] });
+    const run = { id: 3, tier: 1, startByUs: Infinity, partial: false, proof: false } as const;
+    await rig.perform({ type: "run", ...run, spec, items: [{ item: one, body: one.tail }] });
     expect(rig.events).toMatchObject([
-      { type: "runEnded", result: { ok: false, fatal: true, fault: { code: "WORKER_LOST" } } },
+      {
+        type: "runEnded",
+        id: 3,
+        result: { ok: false, fatal: true, fault: { code: "WORKER_LOST" } },
+      },
     ]);
   });
 

@@ -1,0 +1,75 @@
+/**
+ * What the engine was handed: the run that is on, and the one that follows it without a word from
+ * here, because a device that waits for this thread between two runs stands idle meanwhile.
+ *
+ * I4  the engine takes what it was handed by tier and then in the order of handing, and is handed
+ *     whatever is more urgent than what waits there; after a run of part of a batch, or one that
+ *     fails, it gives back what waits, because the next piece of that batch may have to go first
+ */
+
+import { assert } from "@millrace/std";
+import type { Batch, Part } from "./batch.ts";
+import type { WorkerEffect } from "./events.ts";
+
+export interface HandedRun {
+  readonly id: number;
+  readonly batch: Batch;
+  readonly part: Part;
+}
+
+export class Handed {
+  /** In the order in which the engine takes them; the first is on. */
+  readonly #runs: HandedRun[] = [];
+  #onSinceUs = 0;
+  #nextId = 1;
+
+  /** The run that is on; of two that the engine got at the same time it may be the other. */
+  get running(): HandedRun | undefined {
+    return this.#runs[0];
+  }
+
+  /** Since when the first is on. */
+  get onSinceUs(): number {
+    return this.#onSinceUs;
+  }
+
+  holds(batch: Batch): boolean {
+    return this.#runs.some((run) => run.batch === batch);
+  }
+
+  /** May this batch be handed over now? Behind another run only if it stays behind it. */
+  takes(batch: Batch): boolean {
+    if (this.#runs.length === 0) return true;
+    if (batch.parts !== undefined) return false;
+    const ahead = this.#runs.slice(0, this.#placeOf(batch));
+    const goesBeforeLast = ahead.length < this.#runs.length;
+    return (this.#runs.length === 1 || goesBeforeLast) && !ahead.some((run) => run.batch.hasMore);
+  }
+
+  /** Notes the run, and returns the effect that hands it over. */
+  add(batch: Batch, part: Part, startByUs: number, nowUs: number): WorkerEffect {
+    const id = this.#nextId++;
+    if (this.#runs.length === 0) this.#onSinceUs = nowUs;
+    this.#runs.splice(this.#placeOf(batch), 0, { id, batch, part });
+    const { frame, hasMore: partial, proof, spec } = batch;
+    const { tier } = frame;
+    return { type: "run", id, tier, startByUs, spec, items: part, partial, proof: part === proof };
+  }
+
+  /** Takes the run out that ended. */
+  end(id: number, nowUs: number): HandedRun {
+    const at = this.#runs.findIndex((run) => run.id === id);
+    assert(at >= 0, `run ${id} ended and was not handed over`);
+    if (at === 0) this.#onSinceUs = nowUs;
+    return this.#runs.splice(at, 1)[0] as HandedRun;
+  }
+
+  clear(): void {
+    this.#runs.length = 0;
+  }
+
+  #placeOf({ frame }: Batch): number {
+    const behind = this.#runs.findIndex((run, at) => at > 0 && run.batch.frame.tier > frame.tier);
+    return behind < 0 ? this.#runs.length : behind;
+  }
+}
