@@ -20,6 +20,7 @@ import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
 import type { Stage } from "@millrace/faults";
 import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
+import { openStorage } from "@millrace/history";
 import type { ModelSpec, PushOptions } from "@millrace/protocol";
 import { present } from "@millrace/std";
 import { activate, addVersion, digestOf, setLoaded, type Store } from "@millrace/store";
@@ -28,7 +29,6 @@ import { createKey } from "./keys.ts";
 import { silent } from "./log.ts";
 import { freePorts } from "./ports.ts";
 import { mustSucceed } from "./result.ts";
-import { openStorage } from "./storage.ts";
 import { ROOT } from "./workspace.ts";
 
 export const ROLES = ["scheduler", "ingress", "gpu-worker", "cpu-worker"] as const;
@@ -88,17 +88,18 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const broker = stack.use(
     await (options.ha === true ? startBrokers : startBroker)({ directory: natsDirectory, onEvent }),
   );
+  const servers = broker.url.split(",");
   const bus = stack.use(
     await connectBus({
-      servers: broker.url.split(","),
+      servers,
       name: `admin-${process.pid}`,
       seed: broker.seed("admin"),
       inboxPrefix: inboxPrefix("admin"),
       log: silent,
     }),
   );
-  const replicas = options.ha === true ? 3 : 1;
-  const store = await openStorage(bus, replicas);
+  const stored = { serverCount: servers.length, report: () => undefined };
+  const store = await openStorage(bus.connection, stored);
   const onBroker = (told: () => void): void => {
     brokerChanged = told;
     told();

@@ -12,8 +12,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Bus } from "@millrace/bus";
 import type { ClusterWish } from "@millrace/drills";
-import { openStore, type Store } from "@millrace/store";
-import { type ClusterAddress, connectCluster, findCluster } from "./connect.ts";
+import type { Store } from "@millrace/store";
+import { type ClusterAddress, findCluster, openCluster } from "./connect.ts";
 import { CommandError } from "./failure.ts";
 import { findIngress, type Ingress } from "./ingress.ts";
 import { createKey, revokeKey } from "./keys.ts";
@@ -66,8 +66,7 @@ export async function openAddress(
     throw new CommandError("there is no key for NATS", "set MILLRACE_NATS_SEED_FILE");
   }
   await using resources = new AsyncDisposableStack();
-  const bus = resources.use(await connectCluster({ servers, seedFile }));
-  const store = await openStore(bus.connection, { create: true });
+  const { bus, store } = resources.use(await openCluster({ servers, seedFile }));
   // Only a cluster of this checkout has its file of hashes at hand; elsewhere there is one tenant.
   const hashes = keyFile === undefined ? undefined : join(dirname(keyFile), "api-keys.jsonl");
   const keys =

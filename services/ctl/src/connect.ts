@@ -4,14 +4,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
+import { openStorage } from "@millrace/history";
 import type { Store } from "@millrace/store";
 import { CommandError } from "./failure.ts";
 import type { Environment } from "./ingress.ts";
 import { clusterDirectory, type ClusterState, readState } from "./state.ts";
-import { openStorage } from "./storage.ts";
 
 const DEFAULT_SERVER = "nats://127.0.0.1:4222";
-const REPLICAS = 3;
 /** A server on an overloaded machine takes its time to greet; a frozen one takes for ever. */
 const SLOW_MS_MAX = 5_000;
 
@@ -103,13 +102,15 @@ export interface Cluster extends AsyncDisposable {
 }
 
 /** Also makes the buckets of the model store where they are missing: `admin` is who may. */
-export async function openCluster(): Promise<Cluster> {
-  const found = findCluster(process.env);
-  const bus = await connectCluster(found);
-  // A cluster of three or more survives the loss of one; its streams should too.
-  const replicas = found.servers.length >= REPLICAS ? REPLICAS : 1;
+export async function openCluster(
+  address: ClusterAddress = findCluster(process.env),
+): Promise<Cluster> {
+  const bus = await connectCluster(address);
   try {
-    const store = await openStorage(bus, { replicas, report: (line) => console.error(line) });
+    const store = await openStorage(bus.connection, {
+      serverCount: address.servers.length,
+      report: (line) => console.error(line),
+    });
     return { bus, store, [Symbol.asyncDispose]: () => bus.drain() };
   } catch (error) {
     await bus.drain();

@@ -13,8 +13,8 @@ export interface Nats extends AsyncDisposable {
   readonly servers: string;
   /** Seeds, a file per user. */
   readonly credentialsDirectory: string;
-  /** On how many servers a stream is kept. */
-  readonly replicas: number;
+  /** How many there are, as far as is known. */
+  readonly serverCount: number;
   /** Those that were started here; none of a NATS that was running. */
   readonly brokers: readonly NatsServer[];
   /** Takes who is told of every start and end of one of them; told of all at once. */
@@ -31,8 +31,8 @@ export interface NatsServer {
 const HOST = "127.0.0.1";
 /** What the nats command uses by itself. */
 const PORT = 4222;
-/** What survives the loss of one of three. */
-const REPLICAS = 3;
+/** Any one of them may be lost. */
+const HA_SERVERS = 3;
 const USERS_NEEDED: readonly User[] = ["ingress", "scheduler", "gpu-worker", "cpu-worker", "admin"];
 
 export interface NatsOptions {
@@ -48,7 +48,7 @@ export interface NatsOptions {
 export async function openNats(options: NatsOptions): Promise<Nats> {
   const { servers, credentials, ha } = options;
   if (servers !== undefined && credentials !== undefined) {
-    return existing(servers, credentials, ha ? REPLICAS : 1);
+    return existing(servers, credentials, ha ? HA_SERVERS : servers.split(",").length);
   }
   if (servers === undefined && credentials === undefined) return embedded(options);
   throw usageError(
@@ -60,7 +60,7 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
 async function existing(
   servers: string,
   credentialsDirectory: string,
-  replicas: number,
+  serverCount: number,
 ): Promise<Nats> {
   for (const user of USERS_NEEDED) {
     const path = seedFileOf(credentialsDirectory, user);
@@ -75,7 +75,7 @@ async function existing(
   return {
     servers,
     credentialsDirectory,
-    replicas,
+    serverCount,
     brokers: [],
     onChange: () => undefined,
     [Symbol.asyncDispose]: nothing,
@@ -110,7 +110,7 @@ async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Na
     ? await startBrokers({
         ...shared,
         directory: join(directory, "nats-ha"),
-        ports: await nextFreePorts(PORT, HOST, REPLICAS),
+        ports: await nextFreePorts(PORT, HOST, HA_SERVERS),
         onEvent: noticed,
       })
     : await startBroker({
@@ -130,7 +130,7 @@ async function embedded({ directory, ha, say, signal }: NatsOptions): Promise<Na
   return {
     servers: broker.url,
     credentialsDirectory,
-    replicas: ha ? REPLICAS : 1,
+    serverCount: brokers.length,
     brokers,
     onChange: (told) => {
       changed = () => brokers.forEach(({ id, pid }) => told(id, pid));

@@ -7,9 +7,9 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { inboxPrefix, seedFileOf } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
+import { openStorage } from "@millrace/history";
 import { CommandError } from "../failure.ts";
 import { readState, removeState, upDirectory, writeState } from "../state.ts";
-import { openStorage } from "../storage.ts";
 import { Ending } from "./ending.ts";
 import { introduceExamples } from "./examples.ts";
 import { ensureFirstKey } from "./first-key.ts";
@@ -66,7 +66,11 @@ async function serve(
   const nats = resources.use(await openNats({ servers, credentials, ha, directory, say, signal }));
   const log = resources.use(new LogFile(join(logDirectory, "up.log")));
   const bus = resources.use(await connectAsAdmin(nats, log, signal));
-  const store = await openStorage(bus, { replicas: nats.replicas, report: say, signal });
+  const store = await openStorage(bus.connection, {
+    serverCount: nats.serverCount,
+    report: say,
+    signal,
+  });
 
   const keyFile = join(directory, "api-key");
   const keysFile = join(directory, "api-keys.jsonl");

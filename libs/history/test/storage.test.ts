@@ -7,7 +7,7 @@ import { type Broker, inboxPrefix, startBroker } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { FaultError } from "@millrace/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openStorage } from "../src/storage.ts";
+import { openStorage } from "../src/index.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const TEST_MS = 20_000;
@@ -41,8 +41,8 @@ test(
   async () => {
     const said: string[] = [];
     broker.kill("SIGSTOP");
-    const opening = openStorage(bus, {
-      replicas: 1,
+    const opening = openStorage(bus.connection, {
+      serverCount: 1,
       report: (line) => {
         said.push(line);
         broker.kill("SIGCONT");
@@ -59,7 +59,11 @@ test(
   "gives up with the reason when JetStream does not answer in time",
   async () => {
     broker.kill("SIGSTOP");
-    const opening = openStorage(bus, { replicas: 1, report: () => undefined, waitMsMax: 100 });
+    const opening = openStorage(bus.connection, {
+      serverCount: 1,
+      report: () => undefined,
+      waitMsMax: 100,
+    });
     const error = await opening.catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(FaultError);
     expect((error as FaultError).fault.code).toBe("DISCONNECTED");
@@ -69,7 +73,10 @@ test(
 
 test("does not wait for what waiting will not bring", async () => {
   const said: string[] = [];
-  const opening = openStorage(bus, { replicas: 3, report: (line) => said.push(line) });
+  const opening = openStorage(bus.connection, {
+    serverCount: 3,
+    report: (line) => said.push(line),
+  });
   await expect(opening).rejects.toThrow(/replicas/);
   expect(said).toEqual([]);
 });

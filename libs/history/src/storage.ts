@@ -4,14 +4,14 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Bus } from "@millrace/bus";
-import { createHistory } from "@millrace/history";
 import { FaultError } from "@millrace/protocol";
 import { openStore, type Store } from "@millrace/store";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { createHistory } from "./streams.ts";
 
 export interface StorageOptions {
-  /** Copies of each stream and bucket that is made. */
-  readonly replicas: number;
+  /** Of NATS; what is made for three or more outlives the loss of one. */
+  readonly serverCount: number;
   /** Progress for people. */
   readonly report: (line: string) => void;
   /** Ends the wait. */
@@ -19,6 +19,8 @@ export interface StorageOptions {
   readonly waitMsMax?: number;
 }
 
+/** What survives the loss of one. */
+const REPLICAS = 3;
 /** Several times the 4 to 9 s that an election takes. */
 const WAIT_MS_MAX = 30_000;
 const RETRY_MS = 250;
@@ -29,15 +31,19 @@ const PROGRESS_MS = 2_000;
  * @throws FaultError: DISCONNECTED when JetStream did not answer in all that time, FORBIDDEN and
  *   INTERNAL at once; AbortError when `signal` says so.
  */
-export async function openStorage(bus: Bus, options: StorageOptions): Promise<Store> {
-  const { replicas, report, signal, waitMsMax = WAIT_MS_MAX } = options;
+export async function openStorage(
+  connection: NatsConnection,
+  options: StorageOptions,
+): Promise<Store> {
+  const { serverCount, report, signal, waitMsMax = WAIT_MS_MAX } = options;
+  const replicas = serverCount >= REPLICAS ? REPLICAS : 1;
   const startedAtMs = performance.now();
   let saidAtMs = -Infinity;
   for (;;) {
     try {
       // First the history, as an opened store follows the connection to its end.
-      await createHistory(bus.connection, { replicas });
-      return await openStore(bus.connection, { create: true, replicas });
+      await createHistory(connection, { replicas });
+      return await openStore(connection, { create: true, replicas });
     } catch (error) {
       const unavailable = error instanceof FaultError && error.fault.code === "DISCONNECTED";
       const nowMs = performance.now();
