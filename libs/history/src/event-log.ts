@@ -99,6 +99,8 @@ export class EventLog<S extends v.GenericSchema> {
         // What was removed meanwhile by the stream's bounds does not come any more.
         if (read === before) break;
       }
+      // Otherwise the server would keep it for five minutes, and this is asked every second.
+      void consumer.delete().catch(() => undefined);
       return ok(entries);
     } catch (error) {
       return fail(storageFault(error, `reading ${stream}`));

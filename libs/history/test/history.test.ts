@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
-import type { LoadFact } from "@millrace/protocol";
+import { LOAD_MINUTE_STREAM, type LoadFact } from "@millrace/protocol";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHistory, Documents, Lease, openHourFacts, openMinuteFacts } from "../src/index.ts";
 
@@ -86,6 +87,17 @@ describe("load facts", () => {
     expect(one.ok && one.value.length).toBe(1);
     const later = await reader.read({ sinceUs: Date.now() * 1000 + 60_000_000 });
     expect(later).toEqual({ ok: true, value: [] });
+  });
+
+  test("that were read leave no consumer at the broker", async () => {
+    const { connection } = await connect("forecaster");
+    const { streams } = await jetstreamManager(connection, { checkAPI: false });
+    const reader = openMinuteFacts(connection);
+    for (let reads = 0; reads < 3; reads++) expect((await reader.read()).ok).toBe(true);
+    const count = async (): Promise<number> =>
+      (await streams.info(LOAD_MINUTE_STREAM)).state.consumer_count;
+    for (let tries = 0; (await count()) > 0 && tries < 50; tries++) await sleep(20);
+    expect(await count()).toBe(0);
   });
 
   test("of hours are not for an ingress to write", async () => {
