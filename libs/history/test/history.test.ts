@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { LOAD_MINUTE_STREAM, type LoadFact } from "@millrace/protocol";
-import { jetstreamManager } from "@nats-io/jetstream";
+import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHistory, Documents, Lease, openHourFacts, openMinuteFacts } from "../src/index.ts";
 
@@ -91,7 +91,7 @@ describe("load facts", () => {
 
   test("that were read leave no consumer at the broker", async () => {
     const { connection } = await connect("forecaster");
-    const { streams } = await jetstreamManager(connection, { checkAPI: false });
+    const { streams } = await jetstream(connection).jetstreamManager(false);
     const reader = openMinuteFacts(connection);
     for (let reads = 0; reads < 3; reads++) expect((await reader.read()).ok).toBe(true);
     const count = async (): Promise<number> =>
