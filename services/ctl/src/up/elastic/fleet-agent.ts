@@ -30,7 +30,9 @@ export function serveFleet(bus: Bus, driver: FleetDriver): void {
     return obey(driver, request.value);
   };
   const reply = async (message: Msg): Promise<void> => {
-    message.respond(encodeJson(await answer(message.data)));
+    const bytes = encodeJson(await answer(message.data));
+    // Who asked asks again where the connection is gone by now.
+    if (message.reply !== undefined) bus.publish(message.reply, bytes);
   };
   bus.connection.subscribe(subjects.fleet(UP_AGENT), {
     callback: (error, message) => {
