@@ -1,5 +1,6 @@
 /** Decides what an HTTP request gets: who asks, for what, and whether its body is worth reading. */
 
+import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import {
   type IndexEntry,
@@ -43,8 +44,13 @@ export interface GatewayOptions {
 
 type ModelRoute = Extract<Route, { readonly kind: "model" }>;
 
-/** What a page of another origin cannot make a browser send to a server on this machine. */
-const LOCAL_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
+/**
+ * What a page from elsewhere cannot make a browser send to a server on this machine: as the Host,
+ * where the page's own name was bound to a loopback address, and as the Origin, where it posts.
+ */
+const LOCAL = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
+const isLocal = ({ host = "", origin }: IncomingHttpHeaders): boolean =>
+  LOCAL.test(host) && (origin === undefined || LOCAL.test(origin.replace(/^https?:\/\//, "")));
 
 interface Known {
   /** Read again when the file of keys changed, and then it is another one. */
@@ -96,10 +102,8 @@ export class Gateway {
   #authenticate(request: Request): Result<Access, Fault> {
     const { keys } = this.#options;
     const access = this.#knownOn(request);
-    if (!access.ok || !keys.isAnonymous || LOCAL_HOST.test(request.headers.host ?? "")) {
-      return access;
-    }
-    const message = "without an API key the Host has to be a loopback address";
+    if (!access.ok || !keys.isAnonymous || isLocal(request.headers)) return access;
+    const message = "without an API key the Host and the Origin have to be loopback addresses";
     return fail(fault("FORBIDDEN", message));
   }
 

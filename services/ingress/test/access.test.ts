@@ -224,9 +224,9 @@ describe("anonymous on loopback", () => {
     await stand[Symbol.asyncDispose]();
   });
 
-  const statusWith = (host: string): Promise<number | undefined> =>
+  const statusWith = (host: string, more: object = {}): Promise<number | undefined> =>
     new Promise((resolve, reject) => {
-      request(`${stand.url}/v2`, { headers: { host } }, (response) => {
+      request(`${stand.url}/v2`, { headers: { host, ...more } }, (response) => {
         response.resume();
         resolve(response.statusCode);
       })
@@ -247,5 +247,14 @@ describe("anonymous on loopback", () => {
     expect(await statusWith("[::1]:8080")).toBe(200);
     expect(await statusWith("evil.example")).toBe(403);
     expect(await statusWith("127.0.0.1.evil.example")).toBe(403);
+  });
+
+  test("serves no page from elsewhere that posts to a loopback address", async () => {
+    const statusOf = (origin: string) => statusWith("localhost:8080", { origin });
+    expect(await statusOf("http://localhost:3000")).toBe(200);
+    expect(await statusOf("https://[::1]")).toBe(200);
+    expect(await statusOf("https://evil.example")).toBe(403);
+    expect(await statusOf("http://localhost.evil.example")).toBe(403);
+    expect(await statusOf("null")).toBe(403);
   });
 });
