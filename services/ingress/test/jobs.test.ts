@@ -124,14 +124,21 @@ describe("a job", () => {
 
   test("gives binary outputs in base64", async () => {
     const item = {
-      inputs: [{ name: "x", datatype: "FP16", shape: [1, 2], data: [1, 2] }],
+      ...row(1, 2, 3, 4),
       parameters: { binary_data_output: true },
     };
-    const { body } = await submit({ model: "half", inputs: [item] });
+    const { body } = await submit({ model: "echo", inputs: [item] });
     await ended(body.id);
     const [line] = await results(body.id);
-    // FP16 has no JSON form on the way in either, so the item says so.
-    expect(line?.error?.code ?? line?.binary).toBeDefined();
+    const bytes = Buffer.from(new Float32Array([1, 2, 3, 4]).buffer);
+    expect(line?.binary).toEqual([bytes.toString("base64")]);
+  });
+
+  test("says of an item that its datatype has no JSON form", async () => {
+    const input = { name: "x", datatype: "FP16", shape: [1, 2], data: [1, 2] };
+    const { body } = await submit({ model: "half", inputs: [{ inputs: [input] }] });
+    await ended(body.id);
+    expect((await results(body.id))[0]?.error?.code).toBe("INVALID_REQUEST");
   });
 
   test("waits through refusals, and fails what a device fails of again and again", async () => {
