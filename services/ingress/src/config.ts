@@ -65,7 +65,7 @@ export const fields = defineConfig({
     min: 1024,
     max: 1024 * 1024 * MIB,
     default: 512 * MIB,
-    help: "bytes of their bodies, and again of bodies that are being read and of answers' parts",
+    help: "bytes of their bodies, and each of bodies being read, answers' parts, jobs' documents",
   }),
   clientOpenMax: wholeField("MILLRACE_CLIENT_OPEN_MAX", {
     min: 1,

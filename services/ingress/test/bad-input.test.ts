@@ -250,6 +250,20 @@ describe("bodies", () => {
     const body = `${JSON.stringify(row(1, 2, 3, 4))}${" ".repeat(90_000)}`;
     expect((await sendRaw(stand.port, [head(body.length), body])).status).toBe(200);
   });
+
+  test("the documents of jobs, all together, are bounded", async () => {
+    const document = JSON.stringify({ model: "echo", inputs: [row(1, 2, 3, 4)] }).padEnd(200_000);
+    const whole = [head(document.length, "", "/v2/jobs"), document];
+    const socket = connect({ port: stand.port, host: "127.0.0.1" });
+    socket.on("error", () => undefined);
+    socket.write(head(200_000, "", "/v2/jobs") + document.slice(1));
+    await sleep(50);
+    const answer = await sendRaw(stand.port, whole);
+    expect(rawCode(answer)).toBe("503 OVERLOADED");
+    socket.destroy();
+    await sleep(50);
+    expect((await sendRaw(stand.port, whole)).status).toBe(202);
+  });
 });
 
 describe("requests that hide another one", () => {

@@ -31,6 +31,8 @@ export interface IntakeOptions extends SubmissionOptions {
   readonly hosts: WebhookHosts;
   /** Of one upload of JSON lines. */
   readonly uploadBytesMax: number;
+  /** Of all JSON documents that are being taken in. */
+  readonly documentBytesMax: number;
 }
 
 export interface Accepted {
@@ -47,6 +49,8 @@ const LINES_TYPE = /^application\/(?:x-ndjson|jsonl|x-jsonlines|jsonlines)\s*(?:
 
 export class Intake {
   readonly #options: IntakeOptions;
+  /** Of the JSON documents that are being taken in. */
+  #documentBytes = 0;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -71,10 +75,23 @@ export class Intake {
       : this.#takeDocument(request, access, id);
   }
 
+  /** I6: a document is in memory until its job is accepted, and all of them are bounded. */
   async #takeDocument(request: IncomingMessage, access: Access, id: string): Promise<Intaken> {
-    const body = await readBody(request);
-    if (!body.ok) return body;
-    const document = decodeJson(jobRequestSchema, body.value);
+    let held = 0;
+    const hold = (bytes: number): boolean => {
+      if (this.#documentBytes + bytes > this.#options.documentBytesMax) return false;
+      this.#documentBytes += bytes;
+      held += bytes;
+      return true;
+    };
+    const body = await readBody(request, hold);
+    const taken = body.ok ? await this.#takeBody(body.value, access, id) : body;
+    this.#documentBytes -= held;
+    return taken;
+  }
+
+  async #takeBody(body: Uint8Array, access: Access, id: string): Promise<Intaken> {
+    const document = decodeJson(jobRequestSchema, body);
     if (!document.ok)
       return document.error.code === "INVALID_JSON" ? notJson(document.error) : document;
     const { inputs, source } = document.value;
@@ -82,7 +99,7 @@ export class Intake {
       const message = 'a job needs either "inputs" or "source": {"object": "<sha256>"}';
       return fail(fault("INVALID_REQUEST", message));
     }
-    const digest = createHash("sha256").update(body.value).digest("hex");
+    const digest = createHash("sha256").update(body).digest("hex");
     const before = await this.#standing(access.client, id);
     if (!before.ok) return before;
     if (before.value !== undefined) return repeat(before.value, digest);
@@ -223,10 +240,17 @@ const bodyFault = (error: unknown): Fault =>
     ? error.fault
     : fault("TRUNCATED_BODY", `the body ended before its end: ${(error as Error).message}`);
 
-async function readBody(request: IncomingMessage): Promise<Result<Uint8Array, Fault>> {
+/** @param hold says whether there is room for so many bytes more. */
+async function readBody(
+  request: IncomingMessage,
+  hold: (bytes: number) => boolean,
+): Promise<Result<Uint8Array, Fault>> {
   const pieces: Uint8Array[] = [];
   try {
-    for await (const piece of boundedPieces(request, JSON_BYTES_MAX)) pieces.push(piece);
+    for await (const piece of boundedPieces(request, JSON_BYTES_MAX)) {
+      if (!hold(piece.length)) return fail(FULL);
+      pieces.push(piece);
+    }
   } catch (error) {
     const reason = bodyFault(error);
     if (reason.code !== "BODY_TOO_LARGE") return fail(reason);
@@ -235,6 +259,8 @@ async function readBody(request: IncomingMessage): Promise<Result<Uint8Array, Fa
   }
   return ok(Buffer.concat(pieces));
 }
+
+const FULL = fault("OVERLOADED", "as many documents of jobs are being read as there is room for");
 
 async function drainInto(
   pieces: AsyncIterable<Uint8Array>,

@@ -61,7 +61,9 @@ export class Jobs {
     const ledger = new Ledger({ store, keptMs, nowMs, ended });
     const hosts = new WebhookHosts(config.webhookHosts);
     const uploadBytesMax = config.jobUploadMib * MIB;
-    const intake = new Intake({ store, ledger, nowMs, catalogue, hosts, uploadBytesMax });
+    const documentBytesMax = config.openBytesMax;
+    const limits = { uploadBytesMax, documentBytesMax };
+    const intake = new Intake({ store, ledger, nowMs, catalogue, hosts, ...limits });
     const chunksMax = config.jobChunksMax;
     const queues = new TenantQueues({ queue: store.queue, chunksMax, nowUs });
     const objectBytesMax = uploadBytesMax;
