@@ -7,12 +7,11 @@ import type { ObjectResult, ObjectStore } from "@nats-io/obj";
 import { type Fault, fault, FRAME_BYTES_MAX } from "@millrace/protocol";
 import { assert, fail, ok, type Result } from "@millrace/std";
 import { digestOf, isDigest } from "./digest.ts";
+import { piecesOf } from "./object-pieces.ts";
 import { isConflict, storageFault } from "./storage.ts";
 
 /** The largest ONNX file there can be without external data: protobuf's own limit. */
 export const BLOB_BYTES_MAX = 2 ** 31 - 1;
-/** Longest silence in the middle of a blob. */
-const SILENCE_MS_MAX = 5_000;
 
 export interface Blobs {
   /** The digest, lower-case hex. Bytes that are already there, and whole, are not written again. */
@@ -69,10 +68,9 @@ export class ObjectBlobs implements Blobs {
         const message = `blob ${digest} is not in the store; push the model again`;
         return fail(fault("LOAD_FAILED", message));
       }
-      // A promise beside the stream: it says again what the stream says.
-      object.error.catch(() => undefined);
       // I8: the client hashes what it reads and compares with this, which must be the name.
       if (object.info.digest !== storedDigest(digest)) {
+        object.error.catch(() => undefined);
         await object.data.cancel();
         return fail(mismatch(digest, "it is filed with another digest"));
       }
@@ -93,35 +91,22 @@ export class ObjectBlobs implements Blobs {
   }
 }
 
-/** The stream as one piece of memory; a stream that stops for too long is a fault. */
+/** The object as one piece of memory. */
 async function collect(digest: string, object: ObjectResult): Promise<Result<Uint8Array, Fault>> {
   const { size } = object.info;
   if (size > BLOB_BYTES_MAX) return fail(mismatch(digest, `it claims ${size} bytes`));
-  const reader = object.data.getReader();
-  let silent = false;
-  const timer = setTimeout(() => {
-    silent = true;
-    void reader.cancel();
-  }, SILENCE_MS_MAX);
   try {
     const bytes = new Uint8Array(size);
     let at = 0;
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      timer.refresh();
-      if (at + value.length > size) return fail(mismatch(digest, `more than its ${size} bytes`));
-      bytes.set(value, at);
-      at += value.length;
+    for await (const piece of piecesOf(object)) {
+      if (at + piece.length > size) return fail(mismatch(digest, `more than its ${size} bytes`));
+      bytes.set(piece, at);
+      at += piece.length;
     }
-    if (silent) return fail(fault("DISCONNECTED", `blob ${digest}: the store fell silent`));
     return at === size ? ok(bytes) : fail(mismatch(digest, `${at} of its ${size} bytes`));
   } catch (error) {
     // The client's only error in the middle of a stream, besides those of the connection.
     if (!/corrupt object/.test(String(error))) throw error;
     return fail(mismatch(digest, "its bytes are damaged"));
-  } finally {
-    clearTimeout(timer);
-    await reader.cancel().catch(() => undefined);
   }
 }

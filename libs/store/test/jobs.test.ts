@@ -5,8 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
-import { type Fault, fault, type JobRecord, RESULT_BYTES_MAX, subjects } from "@millrace/protocol";
+import {
+  type Fault,
+  fault,
+  JOB_OBJECT_BUCKET,
+  type JobRecord,
+  RESULT_BYTES_MAX,
+  subjects,
+} from "@millrace/protocol";
 import { fail, ok, present, type Result } from "@millrace/std";
+import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf, type JobStore, openJobStore, openStore, type Task } from "../src/index.ts";
 
@@ -218,8 +226,23 @@ test("an upload is stored by its content, for its tenant alone", async () => {
   expect(await code(store.objects.receive("other", large))).toBe("BODY_TOO_LARGE");
   const wrong = { ...upload(), expected: "0".repeat(64) };
   expect(await code(store.objects.receive("other", wrong))).toBe("INVALID_REQUEST");
+  const breaking = async function* (): AsyncGenerator<Uint8Array> {
+    yield* pieces();
+    throw new Error("aborted");
+  };
+  const broken = { ...upload(), source: breaking() };
+  expect(await code(store.objects.receive("other", broken))).toBe("TRUNCATED_BODY");
   expect(await code(store.objects.read("other", digest))).toBe("OBJECT_NOT_FOUND");
 });
+
+test("an object whose bytes are gone is a fault after a while, not a wait for ever", async () => {
+  const digest = value(await store.objects.put("acme", Buffer.alloc(1_500_000, "gone")));
+  const ingress = await connectAs("ingress");
+  const { streams } = await jetstream(ingress.connection).jetstreamManager(false);
+  await streams.purge(`OBJ_${JOB_OBJECT_BUCKET}`, { filter: `$O.${JOB_OBJECT_BUCKET}.C.>` });
+  const read = await store.objects.read("acme", digest);
+  expect(read.ok ? "ok" : read.error.code).toBe("DISCONNECTED");
+}, 15_000);
 
 test("a dead letter is filed once, listed and taken away by admin", async () => {
   const key = { tenant: "acme", job: "j4", token: "1-7" };

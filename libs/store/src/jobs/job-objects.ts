@@ -6,8 +6,9 @@
 import { createHash, randomUUID } from "node:crypto";
 import type { ObjectResult, ObjectStore } from "@nats-io/obj";
 import { type Fault, fault, FRAME_BYTES_MAX } from "@millrace/protocol";
-import { assert, fail, isName, ok, type Result } from "@millrace/std";
+import { assert, fail, formatBytes, isName, ok, type Result } from "@millrace/std";
 import { digestOf, isDigest } from "../digest.ts";
+import { piecesOf } from "../object-pieces.ts";
 import { CALL_MS_MAX } from "../storage.ts";
 import { attempt, persist } from "./calls.ts";
 
@@ -21,13 +22,13 @@ export interface JobObjects {
   put(tenant: string, bytes: Uint8Array): Promise<Result<string, Fault>>;
   /**
    * Stores a stream whose digest is known at its end only. BODY_TOO_LARGE past `bytesMax`,
-   * TRUNCATED_BODY where the stream breaks, DIGEST_MISMATCH where it is not what was `expected`;
+   * TRUNCATED_BODY where the stream breaks, INVALID_REQUEST where it is not what was `expected`;
    * then nothing is kept.
    */
   receive(tenant: string, upload: Upload): Promise<Result<StoredObject, Fault>>;
   /** OBJECT_NOT_FOUND where there is none. */
   read(tenant: string, digest: string): Promise<Result<Uint8Array, Fault>>;
-  /** The same in pieces; a piece throws where the object is damaged or the broker is lost. */
+  /** The same in pieces; a piece throws where the object is damaged, gone, or the broker is lost. */
   open(tenant: string, digest: string): Promise<Result<AsyncIterable<Uint8Array>, Fault>>;
 }
 
@@ -71,14 +72,20 @@ export class BucketObjects implements JobObjects {
     const hash = createHash("sha256");
     let bytes = 0;
     const checked = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const piece of upload.source) {
-        bytes += piece.length;
-        if (bytes > upload.bytesMax) {
-          const message = `an object may have ${upload.bytesMax} bytes`;
-          throw new UploadError(fault("BODY_TOO_LARGE", message));
+      try {
+        for await (const piece of upload.source) {
+          bytes += piece.length;
+          if (bytes > upload.bytesMax) {
+            const message = `an object may have ${formatBytes(upload.bytesMax)}`;
+            throw new UploadError(fault("BODY_TOO_LARGE", message));
+          }
+          hash.update(piece);
+          yield piece;
         }
-        hash.update(piece);
-        yield piece;
+      } catch (error) {
+        if (error instanceof UploadError) throw error;
+        const message = `the object ended before its end: ${(error as Error).message}`;
+        throw new UploadError(fault("TRUNCATED_BODY", message));
       }
     };
     const source = ReadableStream.from(checked());
@@ -132,16 +139,15 @@ export class BucketObjects implements JobObjects {
     if (found.value === null) {
       return fail(fault("OBJECT_NOT_FOUND", `there is no object ${digest}; upload it first`));
     }
-    return ok(piecesOf(digest, found.value));
+    return ok(checkedPieces(digest, found.value));
   }
 }
 
 /** I8: checked against its own name as it is read; the last piece comes only when it fits. */
-async function* piecesOf(digest: string, object: ObjectResult): AsyncGenerator<Uint8Array> {
-  object.error.catch(() => undefined);
+async function* checkedPieces(digest: string, object: ObjectResult): AsyncGenerator<Uint8Array> {
   const hash = createHash("sha256");
   let before: Uint8Array | undefined;
-  for await (const piece of object.data as unknown as AsyncIterable<Uint8Array>) {
+  for await (const piece of piecesOf(object)) {
     if (before !== undefined) yield before;
     hash.update(piece);
     before = piece;
