@@ -34,6 +34,7 @@ beforeAll(async () => {
       MILLRACE_WEBHOOK_HOSTS: "hooks.example.com,http://127.0.0.1",
       MILLRACE_WEBHOOK_SECRET_FILE: secretFile,
       MILLRACE_JOB_SLOTS: "4",
+      MILLRACE_JOB_UPLOAD_MIB: "2",
     },
   });
   otherKey = await stand.addKey("other");
@@ -298,6 +299,18 @@ describe("what is no job is refused by name:", () => {
       () => submit({ model: "echo", source: { object: "0".repeat(64) } }),
       404,
       "OBJECT_NOT_FOUND",
+    ],
+    [
+      "an object that is too large",
+      () => call("/v2/objects", { method: "POST", body: "x".repeat(3_000_000) }),
+      413,
+      "BODY_TOO_LARGE",
+    ],
+    [
+      "lines that are too large together",
+      () => submitLines("model=echo", "x".repeat(3_000_000)),
+      413,
+      "BODY_TOO_LARGE",
     ],
     [
       "a webhook elsewhere",

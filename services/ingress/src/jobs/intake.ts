@@ -220,7 +220,7 @@ class BodyError extends Error {
 }
 
 /** The body's pieces. It stays open when nobody reads on, so that the answer can be seen. */
-export async function* boundedPieces(
+async function* boundedPieces(
   request: IncomingMessage,
   bytesMax: number,
 ): AsyncGenerator<Uint8Array> {

@@ -9,7 +9,7 @@ import type { JobStore } from "@millrace/store";
 import type { Access } from "../access.ts";
 import { discard } from "../body.ts";
 import { type Reply, replyDocument, replyFault } from "../reply.ts";
-import { boundedPieces, type Intake } from "./intake.ts";
+import type { Intake } from "./intake.ts";
 import type { JobMetrics } from "./job-metrics.ts";
 import { type JobRoute, matchJobRoute } from "./job-routes.ts";
 import type { Ledger } from "./ledger.ts";
@@ -162,7 +162,8 @@ export class JobDesk {
     expected: string | undefined,
   ): Promise<Result<void, Fault>> {
     const { store, objectBytesMax: bytesMax } = this.#options;
-    const source = boundedPieces(request, bytesMax);
+    // It stays open when nobody reads on, so that the answer can be seen.
+    const source = request.iterator({ destroyOnReturn: false });
     const stored = await store.objects.receive(tenant, { source, bytesMax, expected });
     if (!stored.ok) return stored;
     const { digest: object, bytes } = stored.value;
