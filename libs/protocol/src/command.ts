@@ -14,4 +14,3 @@ export const disconnectSchema = v.object({
   client: v.object({ name: v.optional(v.string(), "") }),
   reason: v.optional(v.string(), ""),
 });
-export type Disconnect = v.InferOutput<typeof disconnectSchema>;

@@ -19,7 +19,6 @@ export const TENSORS_MAX = 64;
 /** Rows in one batch, whatever a model declares. */
 export const BATCH_ROWS_MAX = 1024;
 export const DEADLINE_US_MAX = 600_000_000;
-export const DEADLINE_US_DEFAULT = 10_000_000;
 /** Attempts of one request, the first and the hedge included. */
 export const ATTEMPTS_MAX = 4;
 export const MODELS_MAX = 10_000;

@@ -6,5 +6,4 @@ export type Priority = (typeof PRIORITIES)[number];
 /** A tier's place in {@link PRIORITIES}: 0 is served first. */
 export type Tier = 0 | 1 | 2;
 
-export const tierOf = (priority: Priority): Tier => PRIORITIES.indexOf(priority) as Tier;
 export const priorityOf = (tier: Tier): Priority => PRIORITIES[tier];
