@@ -217,3 +217,10 @@ test("nobody without the token is heard, and a lease for nobody is refused", asy
   const lease = { id: "g", members: ["nobody"], effect, durationUs: LONG_US, seed: 1 };
   await expect(control.begin(lease)).rejects.toThrow("nobody has no link here");
 });
+
+test("a path that is no text breaks its own request and no link", async () => {
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const url = `http://127.0.0.1:${proxy.controlPort}/leases/%E0%A4%A`;
+  await expect(fetch(url, { method: "DELETE", headers })).rejects.toThrow("fetch failed");
+  expect(Object.keys(await control.report())).toEqual(["m"]);
+});

@@ -48,7 +48,10 @@ export class FaultProxy implements AsyncDisposable {
   private constructor(token: string, links: readonly Link[]) {
     this.#token = Buffer.from(token);
     this.#links = new Map(links.map((link) => [link.member, link]));
-    this.#control = createServer((request, response) => void this.#handle(request, response));
+    this.#control = createServer((request, response) => {
+      // A request that breaks, or whose path is no text, is its sender's mistake: links go on.
+      this.#handle(request, response).catch(() => response.destroy());
+    });
     this.#control.maxConnections = 64; // I6
   }
 
