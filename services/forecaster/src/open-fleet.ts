@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import {
+  checkPools,
   type FileDriver,
   type FleetDriver,
   openFleet as openFleetFile,
@@ -12,6 +13,7 @@ import { ConfigError, nowUs } from "@millrace/runtime";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { AgentFleet } from "./agent-fleet.ts";
 import type { ForecasterConfig } from "./config.ts";
+import { FencedFleet } from "./fenced-fleet.ts";
 
 export interface OpenFleetOptions {
   readonly config: ForecasterConfig;
@@ -23,17 +25,25 @@ export interface OpenFleetOptions {
 
 /** @throws ConfigError naming the file and everything that is wrong in it. */
 export async function openFleet(options: OpenFleetOptions): Promise<FleetDriver | undefined> {
-  const { config, connection, epoch, offered } = options;
+  const { config, epoch } = options;
   switch (config.fleet) {
     case "none":
       return undefined;
     case "agent":
-      return new AgentFleet({ connection, agent: config.fleetAgent, pools: offered, epoch });
+      return openAgent(options);
     case "docker":
     case "kubernetes":
     case "command":
-      return openFromFile(config.fleet, config.fleetFile);
+      return new FencedFleet(await openFromFile(config.fleet, config.fleetFile), epoch);
   }
+}
+
+function openAgent({ config, connection, epoch, offered }: OpenFleetOptions): AgentFleet {
+  const problems = checkPools(offered);
+  if (problems.length > 0) {
+    throw new ConfigError(`MILLRACE_PRICE_BOOK, whose offers are pools: ${problems.join("; ")}`);
+  }
+  return new AgentFleet({ connection, agent: config.fleetAgent, pools: offered, epoch });
 }
 
 async function openFromFile(driver: FileDriver, path: string | undefined): Promise<FleetDriver> {

@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Pool } from "@millrace/fleet";
 import { ConfigError, readConfig } from "@millrace/runtime";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -38,11 +39,11 @@ describe("the fleet file", () => {
 
   /** A file's driver needs no connection; the test would fail where it asked for one. */
   const connection = undefined as unknown as NatsConnection;
-  const opened = (environment: Record<string, string>) =>
+  const opened = (environment: Record<string, string>, offered: readonly Pool[] = []) =>
     openFleet({
       config: readConfig(fields, environment),
       connection,
-      offered: [],
+      offered,
       epoch: () => undefined,
     });
 
@@ -58,6 +59,14 @@ describe("the fleet file", () => {
     );
     await using driver = await opened({ MILLRACE_FLEET: "command", MILLRACE_FLEET_FILE: path });
     expect(driver?.pools).toEqual([{ kind: "gpu", zone: "east", lifecycle: "spot" }]);
+  });
+
+  test("is not needed for an agent, whose pools are the offers and have names", async () => {
+    const pool = { kind: "gpu", zone: "east", lifecycle: "spot" } as const;
+    await using driver = await opened({ MILLRACE_FLEET: "agent" }, [pool]);
+    expect(driver?.pools).toEqual([pool]);
+    const wrong = opened({ MILLRACE_FLEET: "agent" }, [{ ...pool, kind: "g5.xlarge" }]);
+    await expect(wrong).rejects.toThrow(/MILLRACE_PRICE_BOOK.*"g5.xlarge"/);
   });
 
   test("that is missing or not named is refused", async () => {
