@@ -1,5 +1,5 @@
 /**
- * A driver that changes nothing while the lease is not held. A driver may take half a minute for one
+ * A driver that changes nothing while the lease is not held. A driver may take half a minute for a
  * call, and a turn of the keeper makes one for each pool: the lease is asked for before every one,
  * or who lost it meanwhile would undo what its successor does.
  */

@@ -28,7 +28,7 @@ export interface JobObjects {
   receive(tenant: string, upload: Upload): Promise<Result<StoredObject, Fault>>;
   /** OBJECT_NOT_FOUND where there is none. */
   read(tenant: string, digest: string): Promise<Result<Uint8Array, Fault>>;
-  /** The same in pieces; a piece throws where the object is damaged, gone, or the broker is lost. */
+  /** The same in pieces; one throws where the object is damaged or gone, or the broker is lost. */
   open(tenant: string, digest: string): Promise<Result<AsyncIterable<Uint8Array>, Fault>>;
 }
 
