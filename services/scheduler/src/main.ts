@@ -54,6 +54,15 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     },
   });
   showFigures(metrics, core);
+  // Before the first heartbeat: who cannot listen here would join and leave again without end.
+  opened.use(
+    await serveMetrics({
+      registry: metrics.registry,
+      health: () => ({ ok: bus.connected, detail: { connected: bus.connected, ...core.figures } }),
+      host: config.metricsHost,
+      port: config.metricsPort,
+    }),
+  );
   const performer = new Performer({ id, bus, log, metrics });
   const perform = performer.perform.bind(performer);
   const pump = createPump<SchedulerEvent, ReturnType<typeof core.step>[number]>({
@@ -65,14 +74,6 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     if (connected) pump.post({ type: "reconnected" });
   });
   const mailbox = openMailbox({ id, bus, log, post: pump.post.bind(pump) });
-  opened.use(
-    await serveMetrics({
-      registry: metrics.registry,
-      health: () => ({ ok: bus.connected, detail: { connected: bus.connected, ...core.figures } }),
-      host: config.metricsHost,
-      port: config.metricsPort,
-    }),
-  );
   serveStats(bus, id, core, performer);
   if (config.chaos === "1") {
     serveHooks({ bus, role: "scheduler", id, log, handlers: { "clock-skew": clockHook } });

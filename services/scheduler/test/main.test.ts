@@ -1,0 +1,64 @@
+/** The scheduler as a process: when it begins to say that it is there. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { inboxPrefix, startBroker } from "@millrace/broker";
+import { connectBus } from "@millrace/bus";
+import { SCHEDULER_HEARTBEATS } from "@millrace/protocol";
+import { expect, test } from "vitest";
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+test("one that cannot listen ends before anybody has heard of it", async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), "millrace-scheduler-"));
+  stack.defer(() => rm(directory, { recursive: true }));
+  const broker = stack.use(await startBroker({ directory }));
+  const bus = stack.use(
+    await connectBus({
+      servers: [broker.url],
+      name: "inspector-1",
+      seed: broker.seed("inspector"),
+      inboxPrefix: inboxPrefix("inspector"),
+      log: silent,
+    }),
+  );
+  let beats = 0;
+  const heard = Promise.withResolvers<void>();
+  bus.subscribe(SCHEDULER_HEARTBEATS, () => {
+    beats++;
+    heard.resolve();
+  });
+  const run = async (metricsPort: number): Promise<number | null> => {
+    const child = spawn(process.execPath, [main], {
+      stdio: "ignore",
+      env: {
+        ...process.env,
+        MILLRACE_ID: "scheduler-9",
+        MILLRACE_NATS_URL: broker.url,
+        MILLRACE_NATS_SEED_FILE: broker.seedFile("scheduler"),
+        MILLRACE_METRICS_PORT: String(metricsPort),
+      },
+    });
+    stack.defer(() => void child.kill("SIGKILL"));
+    const exited = once(child, "exit");
+    await Promise.race([exited, heard.promise]);
+    child.kill("SIGTERM");
+    return ((await exited) as [number | null])[0];
+  };
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  stack.defer(() => void server.close());
+  expect(await run((server.address() as AddressInfo).port)).toBe(1);
+  await bus.connection.flush();
+  expect(beats).toBe(0);
+  // One that serves no metrics is heard, and ends when it is told to.
+  expect(await run(0)).toBe(0);
+  expect(beats).toBeGreaterThan(0);
+});
