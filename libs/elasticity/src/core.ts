@@ -201,12 +201,13 @@ export class ElasticCore {
   #makePlan(effects: ElasticEffect[], nowUs: number): void {
     const { prices, rules } = this.#options;
     const capacities = this.#state.capacities();
-    const demands = this.#demands(nowUs).filter(({ model }) =>
-      capacities.some((capacity) => capacity.model === model),
+    // A forecast that ran out, as that of a model that is gone, takes no floor from the others.
+    const demands = this.#demands(nowUs).filter(
+      ({ model, rates }) =>
+        rates.length > 0 && capacities.some((capacity) => capacity.model === model),
     );
     if (demands.length === 0) return;
     const steps = Math.min(...demands.map(({ rates }) => rates.length));
-    if (steps === 0) return;
     const stepUs = present([...this.#forecasts.values()][0], "a forecast").stepUs;
     this.#plan = planFleet({
       startUs: Math.floor(nowUs / stepUs) * stepUs,

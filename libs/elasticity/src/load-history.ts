@@ -99,6 +99,9 @@ export class LoadHistory {
     for (const steps of [...models, this.#counted]) {
       for (const step of steps.keys()) if (step < oldest) steps.delete(step);
     }
+    for (const [model, { steps }] of this.#models) {
+      if (steps.size === 0) this.#models.delete(model);
+    }
     this.#firstStep = Math.max(this.#firstStep, oldest);
   }
 

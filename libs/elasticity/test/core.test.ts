@@ -43,14 +43,19 @@ class Rig {
     this.core = new ElasticCore({ ...OPTIONS, ...options });
   }
 
-  worker(id: string, lifecycle: "on-demand" | "spot" = "on-demand", zone = "us-east-2a"): void {
+  worker(
+    id: string,
+    lifecycle: "on-demand" | "spot" = "on-demand",
+    zone = "us-east-2a",
+    ref = "digits@1",
+  ): void {
     this.core.step(
       {
         type: "workerHeard",
         id,
         pool: { kind: "gpu-l4", zone, lifecycle },
         ready: true,
-        residents: [{ ref: "digits@1", bytes: 1_000_000, times: [{ rows: 10, us: 10_000 }] }],
+        residents: [{ ref, bytes: 1_000_000, times: [{ rows: 10, us: 10_000 }] }],
       },
       this.nowUs,
     );
@@ -62,12 +67,16 @@ class Rig {
   }
 
   /** A forecast in workers' worth of load, one number a step. */
-  forecast(workers: readonly number[], overrides: Partial<Forecast> = {}): ElasticEffect[] {
+  forecast(
+    workers: readonly number[],
+    overrides: Partial<Forecast> = {},
+    model = "digits",
+  ): ElasticEffect[] {
     const counts = workers.map((each) => each * RATE * 300);
     return this.core.step(
       {
         type: "forecastMade",
-        model: "digits",
+        model,
         rowsPerRequest: 1,
         lastPerSecond: RATE,
         mostPerSecond: 5 * RATE,
@@ -117,6 +126,21 @@ describe("the elastic core", () => {
     const early = rig.wake(10 * SECOND_US);
     expect(decisionOf(early)).toMatchObject({ workers: 4, because: "floor", floorWorkers: 4 });
     expect(Object.values(wantsOf(early)).reduce((sum, count) => sum + count, 0)).toBe(4);
+  });
+
+  test("plans on for the others when the forecast of one model has run out", () => {
+    const rig = new Rig();
+    const worker = (): void => {
+      rig.worker("gpu-worker-1");
+      rig.worker("gpu-worker-2", "on-demand", "us-east-2a", "gone@1");
+    };
+    worker();
+    rig.forecast([0.1], {}, "gone");
+    rig.forecast([0.9, 3.7, 3.7, 3.7]);
+    rig.wake();
+    rig.nowUs = START_US + STEP_US;
+    worker();
+    expect(decisionOf(rig.wake())).toMatchObject({ because: "floor", floorWorkers: 4 });
   });
 
   test("adds to the floor for load that was not foreseen, and asks for it once", () => {

@@ -58,7 +58,9 @@ test("what is older than six weeks is forgotten", () => {
   const later = 43 * 1440;
   history.add(fact("a", 0, 10));
   history.add(fact("a", later, 20));
+  history.add(fact("gone", 1, 10));
   history.forget((later + 5) * MINUTE_US);
+  expect(history.models).toEqual(["a"]);
   const { series } = history.of("a", (later + 7) * MINUTE_US) ?? {};
   expect(series?.values).toHaveLength(42 * 288);
   expect(series?.values.at(-1)).toBe(20);
