@@ -75,7 +75,10 @@ export class DevicePool<B> {
       slot.gone = true;
       if (!slot.listed) device.unlisted--;
       device.ready.delete(ref);
-      this.#holders.get(ref)?.devices.delete(device);
+      const devices = this.#holders.get(ref)?.devices;
+      devices?.delete(device);
+      // What is left in its stacks are slots that are gone: versions come and go for ever (I6).
+      if (devices?.size === 0) this.#holders.delete(ref);
     }
     for (const ref of refs) {
       if (device.ready.has(ref)) continue;

@@ -127,6 +127,7 @@ export class Workers {
   }
 
   #remove(device: DeviceState<Batch>): void {
+    for (const ref of device.ready.keys()) this.#readyAtUs.delete(`${device.id} ${ref}`); // I6
     this.#pool.remove(device);
     this.#loads.gone(device.id);
   }
