@@ -35,7 +35,8 @@ test("the table of subjects is the protocol's", async () => {
 test("the table of permissions is the broker's", async () => {
   await expect(
     `# Permissions\n\nGenerated from \`libs/broker/src/permissions.ts\`, which the server's configuration is rendered from too.
-Everything that is not listed is denied; every user has its own key and its own inbox.\n\n${renderPermissionsTable()}\n`,
+Everything that is not listed is denied; every user has its own key and its own inbox. A user who may make a
+consumer of a stream (\`CONSUMER.CREATE\`) can have the server deliver that stream's messages to any subject.\n\n${renderPermissionsTable()}\n`,
   ).toMatchFileSnapshot(page("permissions"));
 });
 

@@ -12,7 +12,7 @@ import {
   jobLaneConsumer,
   subjects,
 } from "@millrace/protocol";
-import { readStream } from "./rights.ts";
+import { lookUpStream, readStream } from "./rights.ts";
 
 const JOB_STATE = `KV_${JOB_STATE_BUCKET}`;
 const JOB_OBJECTS = `OBJ_${JOB_OBJECT_BUCKET}`;
@@ -43,9 +43,8 @@ export const RUN_JOBS: readonly string[] = [
   `$O.${JOB_OBJECT_BUCKET}.>`,
   ...takeFrom(JOB_STREAM, "*"),
   ...takeFrom(JOB_HOOK_STREAM, JOB_CONSUMER),
-  ...readStream(JOB_STATE),
-  `$JS.API.STREAM.INFO.${JOB_RESULT_STREAM}`,
-  `$JS.API.STREAM.MSG.GET.${JOB_RESULT_STREAM}`,
+  ...lookUpStream(JOB_STATE),
+  ...lookUpStream(JOB_RESULT_STREAM),
   ...readStream(JOB_OBJECTS),
   // An object that is written anew, or not to its end, takes its pieces away.
   `$JS.API.STREAM.PURGE.${JOB_OBJECTS}`,

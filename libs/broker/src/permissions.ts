@@ -21,7 +21,7 @@ import {
   WORKER_HEARTBEATS,
 } from "@millrace/protocol";
 import { MANAGE_JOBS, RUN_JOBS } from "./job-rights.ts";
-import { manageStream, pullStream, readStream } from "./rights.ts";
+import { lookUpStream, manageStream, pullStream, readStream } from "./rights.ts";
 
 /** Millrace's own traffic, and the broker's reports on itself. */
 export const ACCOUNTS = ["APP", "SYS"] as const;
@@ -151,7 +151,8 @@ export const PERMISSIONS: readonly Grant[] = [
       subjects.fleet("*"),
       `$KV.${FORECAST_BUCKET}.>`,
       `$KV.${LEASE_BUCKET}.forecaster`,
-      ...[...HISTORY, `KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(pullStream),
+      ...HISTORY.flatMap(pullStream),
+      ...[`KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(lookUpStream),
       ...readStream(REGISTRY),
     ],
     subscribe: [

@@ -1,9 +1,18 @@
 /** What using a stream takes, as subjects of JetStream's interface. */
 
-/** Reading a stream: single messages, and ordered consumers for watches and objects. */
-export const readStream = (stream: string): readonly string[] => [
+/** Looking up single messages, which is all that keys and values take. */
+export const lookUpStream = (stream: string): readonly string[] => [
   `$JS.API.STREAM.INFO.${stream}`,
   `$JS.API.STREAM.MSG.GET.${stream}`,
+];
+
+/**
+ * Reading a stream: single messages, and ordered consumers for watches and objects. Whoever may
+ * make a consumer says where it delivers, and the server asks nobody: with the right to write to
+ * the same stream that is the right to publish anywhere, so it is for who needs it alone.
+ */
+export const readStream = (stream: string): readonly string[] => [
+  ...lookUpStream(stream),
   `$JS.API.CONSUMER.CREATE.${stream}.>`,
   `$JS.API.CONSUMER.INFO.${stream}.*`,
   `$JS.API.CONSUMER.DELETE.${stream}.*`,

@@ -183,6 +183,9 @@ const EXPECTED: readonly {
   { subject: "$JS.API.STREAM.CREATE.TAP", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.STREAM.INFO.TAP", publish: ["inspector"], subscribe: NOBODY },
   { subject: "$JS.API.CONSUMER.CREATE.TAP", publish: NOBODY, subscribe: NOBODY },
+  // A consumer delivers to any subject what its maker has written into the stream.
+  { subject: "$JS.API.CONSUMER.CREATE.KV_mr_job_state.tap", publish: NOBODY, subscribe: NOBODY },
+  { subject: "$JS.API.CONSUMER.CREATE.mr_job_results.tap", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.>", publish: NOBODY, subscribe: NOBODY },
   {
     subject: "$JS.EVENT.ADVISORY.STREAM.CREATED.TAP",
