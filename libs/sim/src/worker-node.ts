@@ -50,8 +50,8 @@ const TICK_US = 1_000_000;
 const FAILED_US = 500_000;
 const DRAIN_US = 500_000;
 /**
- * Longer than any deadline. A straggler of a device that was slowed down may take longer still; it is
- * given up before the simulation looks at what is held when all is over.
+ * Longer than any deadline. A straggler of a device that was slowed down may take longer still; it
+ * is given up before the simulation looks at what is held when all is over.
  */
 const RUN_US = 12_000_000;
 
