@@ -47,6 +47,17 @@ export function blame(batch: Batch, met: Fault): Fault {
   return met.code === "EXECUTION_FAILED" && deviceRuns ? fault("INPUT_REJECTED", met.message) : met;
 }
 
+/**
+ * What a batch that has ended says of the device: that it runs the model, or that it does not, or
+ * nothing. An item that fails by itself, without a witness, may be the cause as well as the device.
+ */
+export function verdictOn(batch: Batch): "runs" | "fails" | undefined {
+  if (batch.ranRows > 0 || batch.proven) return "runs";
+  if (batch.failures.length === 0) return undefined;
+  const isShort = batch.failures.some(({ fault: met }) => met.code === "OUT_OF_MEMORY");
+  return isShort || batch.proof !== undefined ? "fails" : undefined;
+}
+
 /** True where another set of items could fare better. */
 const dependsOnItems = (code: ErrorCode): boolean =>
   code === "EXECUTION_FAILED" || code === "OUT_OF_MEMORY" || ERRORS[code].retry === "never";

@@ -13,7 +13,7 @@ import type { AssignmentFrame, Device, Fault } from "@millrace/protocol";
 import { fault } from "@millrace/protocol";
 import { formatUs, unreachable } from "@millrace/std";
 import { Batch, type Part, rowsOf } from "./batch.ts";
-import { asksForProof, blame, retries } from "./bisecting.ts";
+import { asksForProof, blame, retries, verdictOn } from "./bisecting.ts";
 import type { RunResult, Want, WorkerEffect, WorkerEvent } from "./events.ts";
 import { Handed, type HandedRun } from "./handed.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -141,8 +141,7 @@ export class WorkerCore {
 
   #assigned(frame: AssignmentFrame, nowUs: number, effects: WorkerEffect[]): void {
     if (frame.incarnation !== this.#options.incarnation) {
-      this.#turnAway(frame, OTHER_PROCESS, nowUs, effects);
-      return;
+      return this.#turnAway(frame, OTHER_PROCESS, nowUs, effects);
     }
     if (!this.#seen.isNew(frame.scheduler, frame.id, nowUs)) return; // I1
     if (this.#phase.name !== "ready") {
@@ -265,6 +264,7 @@ export class WorkerCore {
     }
     this.#reply(batch.frame.model, replies, effects);
     this.#queue.release(batch);
+    this.#residents.batchEnded(batch.frame.model, verdictOn(batch), nowUs);
     this.#done(batch.frame, batch.ranRows, batch.ranUs, nowUs, effects);
   }
 

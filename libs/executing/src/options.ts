@@ -22,6 +22,10 @@ export interface WorkerLimits {
   readonly failedUs: number;
   /** How long a load waits that ran out of memory against the estimate; doubles each time. */
   readonly shortageUs: number;
+  /** So many batches in a row that ran nothing, by no input's fault, are said of the last's model. */
+  readonly failingBatches: number;
+  /** And are until a batch runs, this long after the last one that did not. */
+  readonly failingUs: number;
   /** A load is started only if this many times the file's size is free. */
   readonly memoryFactor: number;
   /** A drain lasts at least this long: what was sent before the schedulers knew still comes. */
@@ -43,6 +47,8 @@ export const WORKER_LIMITS: WorkerLimits = {
   witnessesMax: 64,
   failedUs: 15_000_000,
   shortageUs: 500_000,
+  failingBatches: 2,
+  failingUs: 500_000,
   memoryFactor: 1.2,
   drainUsMin: 200_000,
   drainUsMax: 25_000_000,

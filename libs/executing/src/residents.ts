@@ -24,6 +24,12 @@ interface Failure {
   readonly freeBytes: number;
 }
 
+/** Batches in a row that ran nothing, by no input's fault. */
+interface Streak {
+  readonly count: number;
+  readonly lastUs: number;
+}
+
 interface Operation {
   readonly kind: "load" | "unload";
   readonly ref: string;
@@ -36,6 +42,9 @@ export class Residents {
   readonly #successors = new Map<string, ModelSpec>();
   /** Loads in a row that ran out of memory for reasons that no estimate knew. */
   readonly #shortages = new Map<string, number>();
+  readonly #streaks = new Map<string, Streak>();
+  /** The same of all models together: a device that runs nothing at all is found out sooner. */
+  #failedInRow = 0;
   readonly #limits: WorkerLimits;
   #current: Operation | undefined;
   /** What was free when the current load began. */
@@ -113,6 +122,32 @@ export class Residents {
     this.#end("unload", ref);
     this.#delete(ref);
     this.#succeed(ref, device, nowUs);
+  }
+
+  /**
+   * A batch of the model has ended. Where several in a row run nothing, schedulers are told, for
+   * whom other copies are better. What runs now and then is not told back and forth: the word
+   * stands until a batch runs after a while without a failure.
+   */
+  batchEnded(ref: string, how: "runs" | "fails" | undefined, nowUs: number): void {
+    const entry = this.#entries.get(ref);
+    if (how === undefined || entry === undefined) return;
+    this.#failedInRow = how === "fails" ? this.#failedInRow + 1 : 0;
+    const streak = this.#streaks.get(ref);
+    const isSaid = entry.resident.failing === true;
+    if (how === "fails") {
+      const count = (streak?.count ?? 0) + 1;
+      this.#streaks.set(ref, { count, lastUs: nowUs });
+      if (isSaid || Math.max(count, this.#failedInRow) < this.#limits.failingBatches) return;
+      this.#set(entry.spec, { ...entry.resident, failing: true });
+      return;
+    }
+    if (streak === undefined) return;
+    if (isSaid && nowUs - streak.lastUs < this.#limits.failingUs) return;
+    this.#streaks.delete(ref);
+    if (!isSaid) return;
+    const { failing: _, ...sound } = entry.resident;
+    this.#set(entry.spec, sound);
   }
 
   forgetFailed(nowUs: number): void {
@@ -240,6 +275,7 @@ export class Residents {
 
   #delete(ref: string): void {
     this.#entries.delete(ref);
+    this.#streaks.delete(ref);
     this.#revision++;
   }
 }

@@ -24,6 +24,11 @@ export const residentSchema = v.object({
   /** Warm-up times: pairs of rows and microseconds. */
   warmUs: v.optional(v.array(v.tuple([whole, whole]))),
   error: v.optional(v.object({ code: v.string(), message: v.string() })),
+  /**
+   * It is loaded, and the last batches of it ran nothing, for which no input was to blame: the
+   * device has no memory left for runs, or runs nothing that is known to run.
+   */
+  failing: v.optional(v.literal(true)),
 });
 export type Resident = v.InferOutput<typeof residentSchema>;
 
