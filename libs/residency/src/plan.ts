@@ -21,6 +21,8 @@ export interface ResidentView {
   readonly busy: boolean;
   /** From other bytes than the registry has for it now: it is no copy, and goes (I8). */
   readonly stale: boolean;
+  /** It is there and its runs fail: it is no copy either, and may be one again. */
+  readonly failing: boolean;
 }
 
 /** Not the model's fault, and no reason to wait: it fits once others have made way. */
@@ -190,8 +192,8 @@ function unloadParked(
 function countCopies(devices: readonly DeviceView[]): Map<string, number> {
   const copies = new Map<string, number>();
   for (const device of devices) {
-    for (const { ref, state, stale } of device.residents) {
-      if (!stale && (state === "ready" || state === "loading"))
+    for (const { ref, state, stale, failing } of device.residents) {
+      if (!stale && !failing && (state === "ready" || state === "loading"))
         copies.set(ref, (copies.get(ref) ?? 0) + 1);
     }
   }
@@ -229,15 +231,19 @@ const mayReplace = (held: ResidentView): boolean =>
   isShortOfRoom(held) || (held.stale && held.state === "failed");
 
 /**
- * Smaller is better: the first copy on an accelerator, the second on the other kind, then space.
+ * Smaller is better: where runs do not fail, then the first copy on an accelerator and the second on
+ * the other kind, then space.
  */
 function preference(room: Room, model: ModelView, held: number, view: ResidencyView): number {
   const holdsAccelerator = view.devices.some(
-    (device) => device.accelerator && device.residents.some(({ ref }) => ref === model.ref),
+    (device) =>
+      device.accelerator &&
+      device.residents.some(({ ref, failing }) => ref === model.ref && !failing),
   );
   const wantsAccelerator = held === 0 || !holdsAccelerator;
   const kind = room.device.accelerator === wantsAccelerator ? 0 : 1;
-  return kind - room.freeBytes / (room.device.totalBytes + 1);
+  const fails = room.device.residents.some(({ failing }) => failing) ? 2 : 0;
+  return fails + kind - room.freeBytes / (room.device.totalBytes + 1);
 }
 
 /** Unloads, on the device where the least valuable models go, enough of them to make room. */

@@ -38,6 +38,7 @@ const held = (ref: string, options: Partial<ResidentView> = {}): ResidentView =>
   bytes: 20,
   busy: false,
   stale: false,
+  failing: false,
   ...options,
 });
 
@@ -129,6 +130,25 @@ describe("residency plan", () => {
     ]);
   });
 
+  test("a copy whose runs fail is none: another is loaded, and others make way for it", () => {
+    const failing = device("gpu", 80, [held("a", { failing: true })]);
+    expect(plan([failing], [model("a")])).toEqual([]);
+    expect(plan([failing, device("cpu", 100, [], { accelerator: false })], [model("a")])).toEqual([
+      "load a cpu",
+    ]);
+    const only = device("gpu", 0, [held("a", { failing: true })], { totalBytes: 20 });
+    const full = device("other", 0, [held("b"), held("c")], { totalBytes: 40 });
+    const models = [model("a", { missed: true }), model("b"), model("c", { rowsPerSecond: 1 })];
+    expect(plan([only, full], models)).toEqual(["unload b other"]);
+  });
+
+  test("a device on which runs fail is the last to be given another model", () => {
+    const failing = device("gpu", 80, [held("a", { failing: true })]);
+    const cpu = device("cpu", 30, [], { accelerator: false });
+    expect(plan([failing, cpu], [model("a"), model("b", { queuedRows: 1 })])[0]).toBe("load b cpu");
+    expect(plan([failing], [model("a"), model("b")])).toEqual(["load b gpu"]);
+  });
+
   test("a copy from other bytes is none, and goes before the right one comes (I8)", () => {
     const models = [model("a", { queuedRows: 1 })];
     const stale = held("a", { stale: true });
@@ -195,6 +215,7 @@ describe("residency plan", () => {
       bytes: fc.integer({ min: 1, max: 40 }),
       busy: fc.boolean(),
       stale: fc.boolean(),
+      failing: fc.boolean(),
     });
     const anyDevice = fc.record({
       id: fc.constantFrom("d1", "d2", "d3"),

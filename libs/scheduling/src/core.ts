@@ -16,6 +16,7 @@ import { unreachable } from "@millrace/std";
 import { Admitting } from "./admitting.ts";
 import { type Batch, Dispatching } from "./dispatching.ts";
 import { Effects } from "./effects.ts";
+import { Failing } from "./failing.ts";
 import type { SchedulerEffect, SchedulerEvent } from "./events.ts";
 import { Loads } from "./loads.ts";
 import { type ModelState, Models } from "./models.ts";
@@ -66,6 +67,7 @@ export class SchedulerCore {
     this.#models = new Models({ ticketsMax, ageAfterUs });
     this.#pool = new DevicePool(this.#options);
     this.#waits = new Waits(this.#models, this.#pool);
+    const failing = new Failing(this.#pool, this.#options.failingRetryUs);
     this.#dispatching = new Dispatching(
       this.#options,
       this.#models,
@@ -73,6 +75,7 @@ export class SchedulerCore {
       this.#effects,
       this.#waits,
       this.#zones,
+      failing,
     );
     const loads = new Loads(this.#models);
     this.#admitting = new Admitting(
@@ -90,6 +93,7 @@ export class SchedulerCore {
       this.#effects,
       this.#dispatching,
       loads,
+      failing,
     );
     this.#schedulers = new Membership(this.#options);
     this.#residency = new Residency(
@@ -100,6 +104,7 @@ export class SchedulerCore {
       this.#workers,
       this.#waits,
       this.#schedulers,
+      failing,
     );
   }
 

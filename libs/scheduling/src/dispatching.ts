@@ -14,6 +14,7 @@ import {
 import type { AssignmentItem, Tier } from "@millrace/protocol";
 import { Heap } from "@millrace/std";
 import type { Effects } from "./effects.ts";
+import type { Failing } from "./failing.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
 import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
@@ -38,6 +39,7 @@ export class Dispatching {
   readonly #effects: Effects;
   readonly #waits: Waits;
   readonly #zones: Zones;
+  readonly #failing: Failing;
   readonly #isAtRisk: (zone: string) => boolean;
   readonly #limits = new Map<number, BatchLimits>();
   readonly #wakes = new Heap<Wake>((a, b) => a.atUs < b.atUs);
@@ -52,6 +54,7 @@ export class Dispatching {
     effects: Effects,
     waits: Waits,
     zones: Zones,
+    failing: Failing,
   ) {
     this.#options = options;
     this.#models = models;
@@ -59,6 +62,7 @@ export class Dispatching {
     this.#effects = effects;
     this.#waits = waits;
     this.#zones = zones;
+    this.#failing = failing;
     this.#isAtRisk = zones.isAtRisk.bind(zones);
   }
 
@@ -194,7 +198,8 @@ export class Dispatching {
     const profile = model.profileOn(device.device.class);
     if (this.#holdsBack(model, device, nowUs)) return false;
     const startUs = Math.max(nowUs, device.freeAtUs);
-    const limits = this.#limitsFor(profile.bestRows(model.rowsMax));
+    const isTry = this.#failing.tries(device, model.ref);
+    const limits = this.#limitsFor(isTry ? 1 : profile.bestRows(model.rowsMax));
     const isBusy = device.outstanding.size > 0;
     const formed = formBatch(
       model.queue,
@@ -228,6 +233,7 @@ export class Dispatching {
         items: formed.entries.map((entry) => itemOf(entry, nowUs)),
       },
     });
+    this.#failing.sent(device, model.ref, nowUs);
     if (!this.#pool.takes(device, nowUs)) this.#wakeFor(device, nowUs);
     return true;
   }

@@ -38,6 +38,8 @@ export interface SchedulerOptions {
   readonly missedForUs: number;
   /** A batch or command that the worker's heartbeats do not know after this long is lost. */
   readonly lostAfterUs: number;
+  /** A copy whose runs fail, while another is well, is tried again after so long. */
+  readonly failingRetryUs: number;
   /** A device that finishes nothing for this long, and four times what it holds, is wedged. */
   readonly wedgedAfterUs: number;
   /**
@@ -68,6 +70,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   noDeviceGraceUs: 3_000_000,
   missedForUs: 5_000_000,
   lostAfterUs: 300_000,
+  failingRetryUs: 1_000_000,
   wedgedAfterUs: 1_000_000,
   crossingUsPerByte: 0.07,
   nearWaitUsMax: 5_000,

@@ -19,6 +19,7 @@ import {
 } from "@millrace/residency";
 import type { Batch } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
+import type { Failing } from "./failing.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
 import type { Waits } from "./waits.ts";
@@ -45,6 +46,7 @@ export class Residency {
   readonly #workers: Workers;
   readonly #waits: Waits;
   readonly #schedulers: Membership;
+  readonly #failing: Failing;
   readonly #given = new Map<string, Given>();
   #registry: "unread" | "read" = "unread";
   #dueUs = 0;
@@ -58,6 +60,7 @@ export class Residency {
     workers: Workers,
     waits: Waits,
     schedulers: Membership,
+    failing: Failing,
   ) {
     this.#options = options;
     this.#models = models;
@@ -66,6 +69,7 @@ export class Residency {
     this.#workers = workers;
     this.#waits = waits;
     this.#schedulers = schedulers;
+    this.#failing = failing;
   }
 
   /** What waits at another scheduler. */
@@ -155,6 +159,7 @@ export class Residency {
     let freeBytes = device.device.memoryFreeBytes;
     for (const resident of device.residents.values()) {
       const { ref, state, bytes } = resident;
+      const failing = resident.failing === true;
       const stale = this.#models.get(ref)?.isOtherThan(resident) === true;
       shown.add(ref);
       const given = this.#given.get(`${device.id} ${ref}`);
@@ -166,11 +171,12 @@ export class Residency {
         this.#given.delete(`${device.id} ${ref}`);
       }
       const now = leaving ? "unloading" : again ? "loading" : state;
-      residents.push({ ref, state: now, bytes, busy: busy.has(ref), stale });
+      residents.push({ ref, state: now, bytes, busy: busy.has(ref), stale, failing });
     }
     for (const { action, bytes } of this.#given.values()) {
       if (action.device !== device.id || action.type !== "load" || shown.has(action.ref)) continue;
-      residents.push({ ref: action.ref, state: "loading", bytes, busy: false, stale: false });
+      const { ref } = action;
+      residents.push({ ref, state: "loading", bytes, busy: false, stale: false, failing: false });
       freeBytes -= bytes;
     }
     const { accelerator, id } = device;
@@ -192,13 +198,21 @@ export class Residency {
         wanted: model.wanted,
         keep: !model.wanted && this.#keeps(model, nowUs),
         queuedRows: model.queue.rowsThrough(2) + (other?.missed ? 0 : (other?.queuedRows ?? 0)),
-        missed: model.isMissed(nowUs) || other?.missed === true,
+        missed: model.isMissed(nowUs) || other?.missed === true || this.#failsAskers(model, nowUs),
         waitUs: Math.max(this.#waitUs(model), other?.waitUs ?? 0),
         rowsPerSecond: model.arrivals.rowsPerSecond(nowUs) + (other?.rowsPerSecond ?? 0),
         lastUsedUs: model.lastUsedUs,
       });
     }
     return views;
+  }
+
+  /**
+   * Those who ask are answered that their runs fail, and do not wait: but for that a copy elsewhere
+   * would be called for, and kept, as it is for those who wait.
+   */
+  #failsAskers({ ref, lastUsedUs }: ModelState, nowUs: number): boolean {
+    return nowUs - lastUsedUs < this.#options.missedForUs && this.#failing.has(ref);
   }
 
   /** A replaced version goes on answering until its successor is ready, and a little longer. */

@@ -19,6 +19,7 @@ import {
 } from "@millrace/protocol";
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
+import type { Failing } from "./failing.ts";
 import type { Loads } from "./loads.ts";
 import type { Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
@@ -41,6 +42,7 @@ export class Workers {
   readonly #effects: Effects;
   readonly #dispatching: Dispatching;
   readonly #loads: Loads;
+  readonly #failing: Failing;
   readonly membership: Membership;
   /** When a model became ready on a device, for the residency plan. */
   readonly #readyAtUs = new Map<string, number>();
@@ -52,6 +54,7 @@ export class Workers {
     effects: Effects,
     dispatching: Dispatching,
     loads: Loads,
+    failing: Failing,
   ) {
     this.#options = options;
     this.#models = models;
@@ -59,6 +62,7 @@ export class Workers {
     this.#effects = effects;
     this.#dispatching = dispatching;
     this.#loads = loads;
+    this.#failing = failing;
     this.membership = new Membership(options);
   }
 
@@ -88,6 +92,7 @@ export class Workers {
     device.device = beat.device;
     const changed = this.#readModels(device, beat, nowUs);
     this.#reconcile(device, beat, nowUs);
+    this.#reviewFailing(nowUs);
     this.#dispatching.feed(device, nowUs);
     return changed || heard === "joined" || heard === "returned";
   }
@@ -110,7 +115,13 @@ export class Workers {
     if (!this.membership.lost(id)) return false;
     const device = this.#pool.get(id);
     if (device !== undefined) this.#suspect(device, ENDED.disconnected, nowUs);
+    this.#reviewFailing(nowUs);
     return true;
+  }
+
+  /** A copy that fails is better than none: it may have work as soon as no other is well. */
+  #reviewFailing(nowUs: number): void {
+    for (const device of this.#failing.review(nowUs)) this.#dispatching.feed(device, nowUs);
   }
 
   /** Silent workers take no new work, and what they held is tried elsewhere. */
@@ -123,12 +134,14 @@ export class Workers {
     for (const device of this.#pool.values()) {
       if (!device.available && !this.membership.knows(device.id)) this.#remove(device);
     }
+    this.#reviewFailing(nowUs);
     return suspects.length > 0;
   }
 
   #remove(device: DeviceState<Batch>): void {
     for (const ref of device.ready.keys()) this.#readyAtUs.delete(`${device.id} ${ref}`); // I6
     this.#pool.remove(device);
+    this.#failing.forget(device);
     this.#loads.gone(device.id);
   }
 
@@ -196,11 +209,13 @@ export class Workers {
   /** A copy counts once the registry has its version, and from the bytes that it has now (I8). */
   #judgeModels(device: DeviceState<Batch>, nowUs: number): void {
     const ready = new Set<string>();
+    const failing: string[] = [];
     for (const resident of device.residents.values()) {
       const model = this.#models.get(resident.ref);
       if (model?.spec === undefined || model.isOtherThan(resident)) continue;
       if (resident.state !== "ready") continue;
       ready.add(resident.ref);
+      if (resident.failing) failing.push(resident.ref);
       if (device.ready.has(resident.ref)) continue;
       this.#readyAtUs.set(`${device.id} ${resident.ref}`, nowUs);
       model.measuredBytes = Math.max(model.measuredBytes, resident.bytes);
@@ -209,6 +224,8 @@ export class Workers {
     for (const ref of device.ready.keys()) {
       if (!ready.has(ref)) this.#readyAtUs.delete(`${device.id} ${ref}`);
     }
+    this.#failing.heard(device, failing, nowUs);
+    for (const ref of failing) if (this.#failing.spares(device, ref, nowUs)) ready.delete(ref);
     this.#pool.setReady(device, ready);
   }
 
