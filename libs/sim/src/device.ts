@@ -57,8 +57,11 @@ export class SimulatedDevice {
   #isLost = false;
   #hangs: "never" | "next" | { readonly ended: (result: RunResult) => void } = "never";
 
-  /** Somebody else takes the memory that models and runs need beyond what they have. */
-  full = false;
+  /**
+   * Somebody else takes the memory that is needed beyond what models have: that of loads and of
+   * runs of several, or that of all runs.
+   */
+  full: "no" | "for several" | "for all" = "no";
   /** Times what runs take now. */
   slowed = 1;
 
@@ -82,7 +85,7 @@ export class SimulatedDevice {
 
   /** But for a run that hangs. */
   heal(): void {
-    this.full = false;
+    this.full = "no";
     this.slowed = 1;
     this.#isLost = false;
   }
@@ -121,9 +124,10 @@ export class SimulatedDevice {
     const full = usedBytes > totalBytes;
     const fails = this.#world.faulty() && this.#random.chance(scenario.loadFails);
     timeline.after(this.#noisy(plan.loadUs + file.fetchUs), () => {
-      if (full || this.full || fails) {
+      const short = full || this.full === "for several";
+      if (short || fails) {
         this.#loaded.delete(ref);
-        return ended(full || this.full ? FULL : fault("LOAD_FAILED", "the store is away"));
+        return ended(short ? FULL : fault("LOAD_FAILED", "the store is away"));
       }
       const warmUs = batchBuckets(spec.maxBatch).map(
         (rows) => [rows, this.#runUs(plan, rows, 1)] as const,
@@ -183,7 +187,7 @@ export class SimulatedDevice {
     const killed = items.filter(({ body }) => killers.has(requestOfBody(body) ?? -1));
     const crashes = killed.length > 0 && this.#random.chance(CRASHES);
     const dies = this.#isLost || killed.length > 0 || (faulty && this.#random.chance(fatal));
-    const short = this.full && items.length > 1;
+    const short = this.full === "for all" || (this.full === "for several" && items.length > 1);
     if (this.#hangs === "next") {
       this.#hangs = { ended };
       return;

@@ -177,6 +177,7 @@ export class Faults {
     const device = worker?.device;
     if (worker === undefined || device === undefined) return;
     const { timeline } = this.#world;
+    const { gentle } = this.#world.scenario;
     const us = within(this.#random, 50 * MS, 1_500 * MS);
     this.#world.trace(worker.id, kind, { us });
     switch (kind) {
@@ -186,8 +187,8 @@ export class Faults {
       case "gpuLost":
         return device.lose();
       case "gpuFull":
-        device.full = true;
-        return timeline.after(us, () => void (device.full = false));
+        device.full = gentle || this.#random.chance(0.5) ? "for all" : "for several";
+        return timeline.after(us, () => void (device.full = "no"));
       case "spotNotice":
         worker.drain();
         return timeline.after(us, () => {
@@ -255,8 +256,10 @@ export class Faults {
 
   /** In a gentle run there is always another. */
   #spare<T extends Node>(nodes: readonly T[]): T | undefined {
-    const hangs = this.#cluster.workers.some(({ device }) => device?.hangs === true);
-    const all = nodes.every((node) => node.up) && !hangs;
+    const isBad = this.#cluster.workers.some(
+      ({ device }) => device !== undefined && (device.hangs || device.full !== "no"),
+    );
+    const all = nodes.every((node) => node.up) && !isBad;
     return this.#world.scenario.gentle && !all ? undefined : this.#pick(nodes);
   }
 

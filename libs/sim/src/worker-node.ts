@@ -316,13 +316,14 @@ export class WorkerNode implements Node, Member {
 
   #said(heartbeat: WorkerHeartbeat): WorkerHeartbeat {
     const { models } = heartbeat;
-    if (models === undefined || !this.#world.without("residentDigest")) return heartbeat;
-    const silent = models.map(({ ref, state, bytes, warmUs, error }) => ({
-      ref,
-      state,
-      bytes,
-      ...(warmUs === undefined ? {} : { warmUs }),
-      ...(error === undefined ? {} : { error }),
+    if (models === undefined) return heartbeat;
+    const noDigest = this.#world.without("residentDigest");
+    const noFailing = this.#world.without("failover");
+    if (!noDigest && !noFailing) return heartbeat;
+    const silent = models.map(({ digest, failing, ...rest }) => ({
+      ...rest,
+      ...(noDigest || digest === undefined ? {} : { digest }),
+      ...(noFailing || failing === undefined ? {} : { failing }),
     }));
     return { ...heartbeat, models: silent };
   }

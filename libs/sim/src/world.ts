@@ -27,6 +27,7 @@ import type { Timeline } from "./timeline.ts";
  * suspicion       silence makes nobody suspect
  * wedgeWatch      a device that finishes nothing is given work all the same
  * queueLimit      queues and tables have no bound
+ * failover        workers do not say which of their models fail
  * bisecting       a batch that fails is not split
  * drain           a process that is asked to end ends at once
  * digestCheck     a file from the worker's cache is loaded as it is
@@ -53,6 +54,7 @@ export const DEFENCES = [
   "suspicion",
   "wedgeWatch",
   "queueLimit",
+  "failover",
   "bisecting",
   "drain",
   "digestCheck",

@@ -108,6 +108,10 @@ export const MUTATIONS: Readonly<Partial<Record<InvariantId, readonly Mutation[]
       without: ["wedgeWatch"],
       change: gentle("hang", 300_000, { owedUsMin: 3 * SECOND_US }),
     },
+    {
+      without: ["failover"],
+      change: gentle("gpuFull", 300_000, { rate: 250 }),
+    },
     { without: ["hedge"], change: hedged, odds: true },
     {
       without: ["reconciliation"],
