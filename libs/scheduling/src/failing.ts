@@ -1,5 +1,6 @@
 /**
- * Keeps work away from copies whose runs fail, by their workers' word, while another copy is well.
+ * Keeps work away from copies whose runs fail, by their workers' word, while another copy is well, or
+ * is being loaded: what waits for it then is not spent on devices that fail it.
  *
  * Such a copy does not count as ready then. It is tried again now and then with a single ticket: the
  * worker takes its word back when that runs. Where all copies fail they take turns: each may be well
@@ -11,13 +12,19 @@ import type { Batch } from "./dispatching.ts";
 
 type Device = DeviceState<Batch>;
 
+/** A copy that fails: when it was given a batch last, and when one ran all the same. */
+interface Copy {
+  triedUs: number;
+  ranUs: number;
+}
+
 export class Failing {
   readonly #pool: DevicePool<Batch>;
   readonly #retryUs: number;
-  /** Per device its models that fail, and when each was tried last. */
-  readonly #devices = new Map<Device, Map<string, number>>();
+  /** Per device its models that fail. */
+  readonly #devices = new Map<Device, Map<string, Copy>>();
 
-  /** @param retryUs from one try of a copy that fails to the next, while another is well. */
+  /** @param retryUs from one try of a copy that fails to the next, while another is better. */
   constructor(pool: DevicePool<Batch>, retryUs: number) {
     this.#pool = pool;
     this.#retryUs = retryUs;
@@ -25,15 +32,16 @@ export class Failing {
 
   /** True where a copy of the model fails, on whichever device. */
   has(ref: string): boolean {
-    for (const refs of this.#devices.values()) if (refs.has(ref)) return true;
+    for (const copies of this.#devices.values()) if (copies.has(ref)) return true;
     return false;
   }
 
   /** Of the models that are loaded on the device, these fail. */
   heard(device: Device, refs: readonly string[], nowUs: number): void {
     const before = this.#devices.get(device);
+    const copyOf = (ref: string): Copy => before?.get(ref) ?? { triedUs: nowUs, ranUs: -Infinity };
     if (refs.length === 0) this.#devices.delete(device);
-    else this.#devices.set(device, new Map(refs.map((ref) => [ref, before?.get(ref) ?? nowUs])));
+    else this.#devices.set(device, new Map(refs.map((ref) => [ref, copyOf(ref)])));
   }
 
   forget(device: Device): void {
@@ -42,9 +50,11 @@ export class Failing {
 
   /** True for a copy that fails and is to have no work now. */
   spares(device: Device, ref: string, nowUs: number): boolean {
-    const triedUs = this.#devices.get(device)?.get(ref);
-    if (triedUs === undefined || nowUs >= triedUs + this.#retryUs) return false;
-    return this.#isWell(ref) || this.#isTurnOfAnother(ref, triedUs);
+    const copy = this.#devices.get(device)?.get(ref);
+    if (copy === undefined || nowUs >= copy.triedUs + this.#retryUs) return false;
+    if (this.#isWell(ref) || this.#isTurnOfAnother(ref, copy.triedUs)) return true;
+    // One that runs some of its batches is better than waiting for a load.
+    return nowUs >= copy.ranUs + this.#retryUs && this.#isComing(ref);
   }
 
   /** True for a copy that fails and may be tried: with as little as possible. */
@@ -52,19 +62,25 @@ export class Failing {
     return this.#devices.get(device)?.has(ref) === true && this.#isWell(ref);
   }
 
-  /** A batch went to the device: where the model fails there, it was another's turn now. */
+  /** A batch went to the device: where the model fails there, the next is another's. */
   sent(device: Device, ref: string, nowUs: number): void {
-    const own = this.#devices.get(device);
-    if (own?.has(ref) !== true) return;
-    own.set(ref, nowUs);
-    for (const [other, refs] of this.#devices) if (refs.has(ref)) this.#show(other, ref, nowUs);
+    const copy = this.#devices.get(device)?.get(ref);
+    if (copy === undefined) return;
+    copy.triedUs = nowUs;
+    for (const [other, copies] of this.#devices) if (copies.has(ref)) this.#show(other, ref, nowUs);
+  }
+
+  /** A batch ran on the device. */
+  ran(device: Device, ref: string, nowUs: number): void {
+    const copy = this.#devices.get(device)?.get(ref);
+    if (copy !== undefined) copy.ranUs = nowUs;
   }
 
   /** Looks at all of them again, after a change or some time; returns devices that may take more. */
   review(nowUs: number): readonly Device[] {
     const back: Device[] = [];
-    for (const [device, refs] of this.#devices) {
-      for (const ref of refs.keys()) if (this.#show(device, ref, nowUs)) back.push(device);
+    for (const [device, copies] of this.#devices) {
+      for (const ref of copies.keys()) if (this.#show(device, ref, nowUs)) back.push(device);
     }
     return back;
   }
@@ -89,9 +105,16 @@ export class Failing {
     return false;
   }
 
+  #isComing(ref: string): boolean {
+    for (const { available, residents } of this.#pool.values()) {
+      if (available && residents.get(ref)?.state === "loading") return true;
+    }
+    return false;
+  }
+
   #isTurnOfAnother(ref: string, triedUs: number): boolean {
-    for (const [{ available }, refs] of this.#devices) {
-      if (available && (refs.get(ref) ?? Infinity) < triedUs) return true;
+    for (const [{ available }, copies] of this.#devices) {
+      if (available && (copies.get(ref)?.triedUs ?? Infinity) < triedUs) return true;
     }
     return false;
   }

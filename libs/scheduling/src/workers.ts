@@ -104,6 +104,7 @@ export class Workers {
     if (sent === undefined) return;
     device.outstanding.delete(frame.id);
     if (frame.outcome === "ran") {
+      this.#failing.ran(device, frame.model, nowUs);
       sent.batch.model.profileOn(device.device.class).observe(frame.rows, frame.computeUs);
     }
     device.backlogHeard(frame.backlogUs, frame.id, nowUs);

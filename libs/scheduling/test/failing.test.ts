@@ -76,6 +76,46 @@ describe("a copy whose runs fail", () => {
 });
 
 describe("the only copy fails", () => {
+  test("and what is asked for waits while another is loaded, but for a try a second", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [failing(A)] }));
+    const loading: Resident = { ref: A, state: "loading", bytes: MIB };
+    bench.hear(beat("gpu-2", { models: [loading] }));
+    bench.hear(beat("gpu-1", { models: [failing(A)] }));
+    for (let seq = 1; seq < 5; seq++) bench.send(A, ticket(seq));
+    expect(bench.assigned).toEqual([]);
+    pass(bench, 1_100_000, ["gpu-2", "gpu-1"]);
+    expect(bench.assigned.map(({ worker }) => worker)).toEqual(["gpu-1"]);
+    expect(bench.seqs(bench.assigned[0])).toEqual([1, 2, 3, 4]);
+    for (let seq = 5; seq < 9; seq++) bench.send(A, ticket(seq));
+    bench.hear(beat("gpu-2", { models: [ready(A)], revision: 2 }));
+    expect(bench.assigned[1]).toMatchObject({ worker: "gpu-2" });
+    expect(bench.seqs(bench.assigned[1])).toEqual([5, 6, 7, 8]);
+    expect(bench.codes).toEqual([]);
+  });
+
+  test("and goes on where some of its batches run", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [failing(A)] }));
+    expect(workerOf(bench, 1)).toBe("gpu-1");
+    bench.hear(beat("gpu-2", { models: [{ ref: A, state: "loading", bytes: MIB }] }));
+    bench.hear(beat("gpu-1", { models: [failing(A)] }));
+    expect(workerOf(bench, 2)).toBe("gpu-1");
+  });
+
+  test("and has what is asked for again where the load of another fails", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [failing(A)] }));
+    bench.hear(beat("gpu-2", { models: [{ ref: A, state: "loading", bytes: MIB }] }));
+    bench.send(A, ticket(1));
+    expect(bench.assigned).toEqual([]);
+    bench.hear(beat("gpu-2", { models: [{ ref: A, state: "failed", bytes: 0 }], revision: 2 }));
+    expect(bench.assigned).toMatchObject([{ worker: "gpu-1" }]);
+  });
+
   test("so another is loaded, and others make way for it while somebody asks", () => {
     const bench = new Bench();
     bench.know(record("a"));
