@@ -7,7 +7,8 @@
  * - Errors that another device may not repeat are retried inside the deadline, from a budget:
  *   retries and hedges are at most a tenth of the requests, so that they cannot become the load.
  * - A request with which a worker was lost runs by itself from then on, and after a second one it
- *   is not tried again: an input that kills workers costs two of them, and none of its mates.
+ *   is not tried again, unless others ended as well: an input that kills workers costs two of them,
+ *   and none of its mates.
  * - Tickets at a scheduler that was lost, or sent before the broker's connection broke, are sent
  *   again outside the budget: what they asked for is mostly not done, and at most once more.
  * - No scheduler, or no connection: a request waits for one until its deadline.
@@ -28,7 +29,7 @@ import { deadlineFault, faultOf } from "./faults.ts";
 import { freshLoad, learn, Models } from "./models.ts";
 import { INGRESS_DEFAULTS, type IngressOptions } from "./options.ts";
 import { predictMiss } from "./prediction.ts";
-import { isQuarantined, noteLost, quarantineFault } from "./quarantine.ts";
+import { isQuarantined, noteLost, quarantineFault, suspicionOf } from "./quarantine.ts";
 import { retryDelayUs } from "./retry-delay.ts";
 import { Schedulers } from "./schedulers.ts";
 import { type Lane, type Loss, type Open, Table } from "./table.ts";
@@ -118,7 +119,7 @@ export class IngressCore {
         this.#devices.heard(event.heartbeat, nowUs);
         break;
       case "disconnected":
-        this.#devices.lost(event.name);
+        this.#devices.lost(event.name, nowUs);
         if (this.#schedulers.lost(event.name)) this.#loseScheduler(event.name, nowUs, effects);
         break;
       case "busChanged":
@@ -148,7 +149,13 @@ export class IngressCore {
         this.#refuse(open, deadlineFault(open, this.#schedulers.connected), effects);
         continue;
       }
-      if (nowUs >= open.retryAtUs) this.#tickets.send(open, "retry", nowUs, effects);
+      if (nowUs >= open.retryAtUs) {
+        if (isQuarantined(open, this.#options, this.#devices, nowUs)) {
+          this.#refuse(open, quarantineFault(open), effects);
+          continue;
+        }
+        this.#tickets.send(open, "retry", nowUs, effects);
+      }
       if (nowUs >= open.hedgeAtUs) this.#tickets.hedge(open, nowUs, effects);
       this.#table.arm(open);
     }
@@ -213,7 +220,8 @@ export class IngressCore {
     }
     if (answer.error === "WORKER_LOST") {
       const worker = isWorkerProcess(device) ? device : this.#devices.process(from);
-      noteLost(open, { attempt: answer.attempt, worker });
+      noteLost(open, { attempt: answer.attempt, worker, atUs: nowUs });
+      this.#devices.endings.note(worker, nowUs);
     }
     if (answer.error === undefined) {
       if (lane !== undefined) learn(open.model, nowUs - lane.sentUs);
@@ -244,8 +252,8 @@ export class IngressCore {
   ): void {
     const { code } = reason;
     const { retry } = ERRORS[code];
-    if (isQuarantined(open, this.#options.workersLostMax))
-      return this.#refuse(open, quarantineFault(open), effects);
+    const suspicion = suspicionOf(open, this.#options);
+    if (suspicion === "guilty") return this.#refuse(open, quarantineFault(open), effects);
     // That there is no place for a hedge says nothing of the request, whose other attempt is gone.
     const retryable = retry === "elsewhere" || (lane.hedge && retry === "later");
     const failed = {
@@ -255,7 +263,9 @@ export class IngressCore {
       tries: open.tries,
       leftUs: open.request.deadlineUs - nowUs,
     };
-    const atUs = nowUs + (retryable ? retryDelayUs(failed, this.#options, this.#random) : 0);
+    const delayUs = retryable ? retryDelayUs(failed, this.#options, this.#random) : 0;
+    const verdictUs = suspicion === "suspected" ? this.#options.verdictAfterUs : 0;
+    const atUs = nowUs + Math.max(delayUs, verdictUs);
     if (
       retryable &&
       open.tries < this.#options.attemptsMax &&

@@ -1,10 +1,12 @@
-/** Knows from heartbeats which live workers hold which model versions ready. */
+/** Knows from heartbeats which live workers hold which model versions ready, and which ended. */
 
 import { type WorkerHeartbeat, workerProcess } from "@millrace/protocol";
+import { Endings } from "./endings.ts";
 
 interface Worker {
   incarnation: number;
   heardUs: number;
+  draining: boolean;
   modelsRevision: number;
   ready: readonly string[];
 }
@@ -15,6 +17,8 @@ export class Devices {
   readonly #workers = new Map<string, Worker>();
   /** Who holds a version; a worker that fell silent stays listed until it is forgotten. */
   readonly #holders = new Map<string, Set<Worker>>();
+  /** Processes that ended of themselves: one that drained was asked to. */
+  readonly endings = new Endings();
   #sweptUs = 0;
 
   constructor(suspectAfterUs: number, forgetAfterUs: number) {
@@ -25,12 +29,16 @@ export class Devices {
   heard(heartbeat: WorkerHeartbeat, nowUs: number): void {
     let worker = this.#workers.get(heartbeat.id);
     if (worker === undefined) {
-      worker = { incarnation: 0, heardUs: nowUs, modelsRevision: -1, ready: [] };
+      const { incarnation } = heartbeat;
+      const draining = heartbeat.state === "draining";
+      worker = { incarnation, heardUs: nowUs, draining, modelsRevision: -1, ready: [] };
       this.#workers.set(heartbeat.id, worker);
     }
+    if (worker.incarnation !== heartbeat.incarnation) this.#ended(heartbeat.id, worker, nowUs);
     worker.heardUs = nowUs;
     worker.incarnation = heartbeat.incarnation;
-    if (heartbeat.state === "draining") {
+    worker.draining = heartbeat.state === "draining";
+    if (worker.draining) {
       this.#hold(worker, []);
     } else if (heartbeat.models !== undefined) {
       const ready = heartbeat.models.filter((model) => model.state === "ready");
@@ -52,9 +60,26 @@ export class Devices {
     return worker === undefined ? id : workerProcess(id, worker.incarnation);
   }
 
-  lost(id: string): void {
+  lost(id: string, nowUs: number): void {
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
+    this.#ended(id, worker, nowUs);
+    this.#forget(id, worker);
+  }
+
+  /** A live worker that is none of these: it was there when they ended, and is still. */
+  livesOther(ids: readonly string[], nowUs: number): boolean {
+    for (const [id, { heardUs }] of this.#workers) {
+      if (nowUs - heardUs < this.#suspectAfterUs && !ids.includes(id)) return true;
+    }
+    return false;
+  }
+
+  #ended(id: string, { draining, incarnation }: Worker, nowUs: number): void {
+    if (!draining) this.endings.note(workerProcess(id, incarnation), nowUs);
+  }
+
+  #forget(id: string, worker: Worker): void {
     this.#hold(worker, []);
     this.#workers.delete(id);
   }
@@ -93,7 +118,7 @@ export class Devices {
   #sweep(nowUs: number): void {
     this.#sweptUs = nowUs;
     for (const [id, worker] of this.#workers) {
-      if (nowUs - worker.heardUs >= this.#forgetAfterUs) this.lost(id);
+      if (nowUs - worker.heardUs >= this.#forgetAfterUs) this.#forget(id, worker);
     }
   }
 }

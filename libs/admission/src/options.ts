@@ -16,6 +16,10 @@ export interface IngressOptions {
   readonly ticketsMax: number;
   /** The same input is not given to more workers than this that end with it. */
   readonly workersLostMax: number;
+  /** Workers that end within this time of each other may have ended of one cause. */
+  readonly commonCauseUs: number;
+  /** The ends of others are known this long after a loss, and then the verdict is given. */
+  readonly verdictAfterUs: number;
   /** Retries and hedges earned by each admitted request. */
   readonly retryShare: number;
   /** Retries and hedges free of that each second: few requests earn too little to retry. */
@@ -44,6 +48,8 @@ export const INGRESS_DEFAULTS: IngressOptions = {
   attemptsMax: ATTEMPTS_MAX,
   ticketsMax: 64,
   workersLostMax: 2,
+  commonCauseUs: 1_000_000,
+  verdictAfterUs: 150_000,
   retryShare: 0.1,
   retryPerSecond: 10,
   retryBurst: 1000,

@@ -17,6 +17,8 @@ export interface Loss {
   readonly attempt: number;
   /** Which process it was: a worker that was restarted is another. */
   readonly worker: string;
+  /** When it became known. */
+  readonly atUs: number;
 }
 
 export interface Open {

@@ -46,6 +46,7 @@ describe("a request with which a worker was lost", () => {
     drive.workerBeat("worker-1", LOADED, { incarnation: 2 });
     drive.pass(20_000);
     drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-1#2");
+    drive.pass(150_000);
     expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
     expect(drive.message(seq)).toContain("worker-1, worker-1");
   });
@@ -85,6 +86,7 @@ describe("a request with which a worker was lost", () => {
     drive.answer(seq, 1, "BATCH_LOST", "scheduler-1");
     drive.answer(seq, 1, "WORKER_LOST", "worker-1");
     drive.answer(seq, 2, "WORKER_LOST", "worker-2");
+    drive.pass(150_000);
     expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
   });
 
@@ -100,6 +102,83 @@ describe("a request with which a worker was lost", () => {
     }
     expect(drive.sentFor(seq)).toHaveLength(2);
     expect(drive.core.counters.hedges).toBe(0);
+  });
+});
+
+describe("workers that end together", () => {
+  const lose = (drive: Drive, name: string): void =>
+    void drive.step({ type: "disconnected", name });
+
+  test("say nothing of an input that two of them had", () => {
+    const drive = ready();
+    const seq = drive.request({ timeoutUs: 3_000_000 });
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
+    lose(drive, "worker-1");
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-2#1");
+    drive.pass(100_000);
+    expect(drive.outcomes(seq)).toEqual([]);
+    // The one that never had it is known to be gone a little later than the two.
+    for (const name of ["worker-2", "worker-3"]) lose(drive, name);
+    drive.schedulerBeat("scheduler-1");
+    for (const id of ["worker-1", "worker-2"]) drive.workerBeat(id, LOADED, { incarnation: 2 });
+    drive.pass(100_000);
+    expect(drive.sentFor(seq)).toMatchObject([{}, { alone: true }, { alone: true }]);
+    drive.answer(seq, 3);
+    expect(drive.outcomes(seq)).toEqual(["ok"]);
+  });
+
+  test("say nothing where nobody is left, unless they end apart", () => {
+    for (const [apartUs, outcome] of [
+      [100_000, undefined],
+      [1_100_000, "INPUT_QUARANTINED"],
+    ] as const) {
+      const drive = new Drive();
+      drive.schedulerBeat("scheduler-1");
+      drive.workerBeat("worker-1", LOADED);
+      const seq = drive.request({ timeoutUs: 5_000_000 });
+      drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
+      for (let leftUs = apartUs; leftUs > 0; leftUs -= 100_000) {
+        drive.pass(100_000);
+        drive.schedulerBeat("scheduler-1");
+        drive.workerBeat("worker-1", LOADED, { incarnation: 2 });
+      }
+      drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-1#2");
+      drive.pass(200_000);
+      expect(drive.outcomes(seq)).toEqual(outcome === undefined ? [] : [outcome]);
+    }
+  });
+
+  test("say enough of an input that three of them had", () => {
+    const drive = ready();
+    const seq = drive.request({ timeoutUs: 5_000_000 });
+    for (const [at, worker] of ["worker-1", "worker-2", "worker-3"].entries()) {
+      drive.answer(seq, at + 1, "WORKER_LOST", "scheduler-1", `${worker}#1`);
+      for (const name of ["worker-1", "worker-2", "worker-3"]) lose(drive, name);
+      drive.pass(200_000);
+      drive.schedulerBeat("scheduler-1");
+    }
+    expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
+    expect(drive.sentFor(seq)).toHaveLength(3);
+  });
+
+  test("do not excuse an input when the others had been asked to end", () => {
+    const drive = ready();
+    drive.workerBeat("worker-3", LOADED, { state: "draining" });
+    drive.workerBeat("worker-4", LOADED);
+    const seq = drive.request();
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
+    lose(drive, "worker-3");
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-2#1");
+    drive.pass(200_000);
+    expect(drive.outcomes(seq)).toEqual(["INPUT_QUARANTINED"]);
+  });
+
+  test("leave no time for a verdict before the deadline: it may be asked again", () => {
+    const drive = ready();
+    const seq = drive.request({ timeoutUs: 100_000 });
+    drive.answer(seq, 1, "WORKER_LOST", "scheduler-1", "worker-1#1");
+    drive.answer(seq, 2, "WORKER_LOST", "scheduler-1", "worker-2#1");
+    expect(drive.outcomes(seq)).toEqual(["WORKER_LOST"]);
   });
 });
 
