@@ -184,7 +184,9 @@ export class SimulatedDevice {
     const { straggles, fatal } = this.#world.scenario;
     const faulty = this.#world.faulty();
     const slow = faulty && this.#random.chance(straggles) ? STRAGGLE : 1;
-    const killed = items.filter(({ body }) => killers.has(requestOfBody(body) ?? -1));
+    // A request and its hedge may be in one batch.
+    const asked = new Set(items.map(({ body }) => requestOfBody(body) ?? -1));
+    const killed = [...asked].filter((request) => killers.has(request));
     const crashes = killed.length > 0 && this.#random.chance(CRASHES);
     const dies = this.#isLost || killed.length > 0 || (faulty && this.#random.chance(fatal));
     const short = this.full === "for all" || (this.full === "for several" && items.length > 1);
@@ -195,7 +197,7 @@ export class SimulatedDevice {
     const computeUs = this.#noisy(this.usualUs(spec, items) * slow * this.slowed);
     const fails = items.some(({ body }) => poisoned.has(requestOfBody(body) ?? -1));
     timeline.after(computeUs, () => {
-      for (const { body } of killed) this.#world.killedBy(requestOfBody(body) ?? -1);
+      for (const request of killed) this.#world.killedBy(request, this.#plan.id);
       if (crashes) this.#crash();
       else if (dies) ended({ ok: false, fault: FATAL, fatal: true, computeUs });
       else if (short) ended({ ok: false, fault: FULL, fatal: false, computeUs });

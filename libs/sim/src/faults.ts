@@ -1,7 +1,7 @@
 /** What is done to the cluster while a run is in its safety phase, and how all of it is healed. */
 
 import { type Random, unreachable } from "@millrace/std";
-import { type Incident, within } from "./scenario.ts";
+import { GENTLE_GAP_US, type Incident, within } from "./scenario.ts";
 import type { SchedulerNode } from "./scheduler-node.ts";
 import type { WorkerNode } from "./worker-node.ts";
 import type { IngressNode } from "./ingress-node.ts";
@@ -9,7 +9,6 @@ import type { Node, World } from "./world.ts";
 import type { Workload } from "./workload.ts";
 
 const MS = 1_000;
-const GENTLE_GAP_US = 500 * MS;
 const DRAIN_LOOK_US = 20 * MS;
 const DRAIN_LOOKS_MAX = 50;
 const SLOWED_MAX = 10;
@@ -99,7 +98,6 @@ export class Faults {
     });
   }
 
-  /** A gentle run lets the cluster answer one incident before the next. */
   #isTooSoon(): boolean {
     const { nowUs } = this.#world.timeline;
     const sinceUs = nowUs - this.#lastUs;

@@ -33,7 +33,7 @@ import {
   readSchedulerBeat,
   readWorkerBeat,
 } from "./reading.ts";
-import { losesWorkersByInputOnly } from "./scenario.ts";
+import { losesWorkersByInputOnly, losesWorkersTogetherOnly } from "./scenario.ts";
 import type { Node, World } from "./world.ts";
 
 const VERDICTS: readonly ErrorCode[] = ["INPUT_REJECTED", "EXECUTION_FAILED"];
@@ -117,6 +117,7 @@ export class IngressNode implements Node, Member {
       retryBurst: this.#world.without("budget") ? Infinity : scenario.retryBurst,
       ...(this.#world.without("retry") ? { attemptsMax: 1 } : {}),
       ...(this.#world.without("quarantine") ? { workersLostMax: Infinity } : {}),
+      ...(this.#world.without("commonCause") ? { commonCauseUs: 0 } : {}),
       ...(this.#world.without("hedge") ? { hedgeSamplesMin: Infinity } : {}),
       ...(this.#world.without("suspicion") ? { suspectAfterUs: 60_000_000 } : {}),
     });
@@ -257,7 +258,8 @@ export class IngressNode implements Node, Member {
     if (poisoned.has(id) || killers.has(id)) return [];
     // A scheduler cannot tell that its batch only waited behind another scheduler's.
     const isOnlyOne = scenario.schedulers.length === 1;
-    const isKnown = isOnlyOne && losesWorkersByInputOnly(scenario);
+    const isKnown =
+      (isOnlyOne && losesWorkersByInputOnly(scenario)) || losesWorkersTogetherOnly(scenario);
     return isKnown ? [...VERDICTS, "INPUT_QUARANTINED"] : VERDICTS;
   }
 

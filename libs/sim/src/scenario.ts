@@ -12,6 +12,8 @@ export const MIB = 1024 * 1024;
 /** Rows of one request. */
 export const ROWS_MAX = 4;
 const MS = 1_000;
+/** A gentle run lets the cluster answer one incident before the next. */
+export const GENTLE_GAP_US = 500 * MS;
 /** Five minutes, as far as clocks are found to be apart. */
 const JOBS_MAX = 4;
 const SKEW_US_MAX = 300_000 * MS;
@@ -213,6 +215,18 @@ export const losesWorkersByInputOnly = ({ network, fatal, incidents }: Scenario)
   network.reordering === 0 &&
   fatal === 0 &&
   [...incidents.keys()].every((kind) => KEEP_WORKERS.includes(kind));
+
+/**
+ * True where workers end by nothing but that all of them do, and everybody is told: once at most in
+ * the time of a request.
+ */
+export const losesWorkersTogetherOnly = (scenario: Scenario): boolean =>
+  scenario.gentle &&
+  scenario.noticed === 1 &&
+  scenario.deadlineUsMax < GENTLE_GAP_US &&
+  [...scenario.incidents.keys()].every(
+    (kind) => kind === "allWorkersGone" || KEEP_WORKERS.includes(kind),
+  );
 
 /** A lost process is noticed within half a second, a device that hangs within two seconds. */
 function owedUsMin(gentle: boolean, incidents: ReadonlyMap<Incident, number>): number {

@@ -4,7 +4,6 @@
  * things must happen.
  */
 
-import { INGRESS_DEFAULTS } from "@millrace/admission";
 import {
   checkBounds,
   checkCheckedBytes,
@@ -25,6 +24,7 @@ import { type Cluster, Faults, type ModelChange } from "./faults.ts";
 import { IngressNode } from "./ingress-node.ts";
 import { JobDesk } from "./job-desk.ts";
 import { JobStore } from "./job-store.ts";
+import { Killings } from "./killings.ts";
 import { Network } from "./network.ts";
 import { ModelRegistry } from "./registry.ts";
 import { drawScenario, losesWorkersByInputOnly, type Scenario, within } from "./scenario.ts";
@@ -74,7 +74,6 @@ const SLACK_US = 5_000;
 const SLICE_US = 100_000;
 /** Word of a change in the registry is everywhere by then, also where a connection was away. */
 const WORD_US = 2_000_000;
-const WORKERS_LOST_MAX = INGRESS_DEFAULTS.workersLostMax;
 
 export const simulate = (seed: number, options: SimulateOptions = {}): Report =>
   new Simulation(seed, options).run();
@@ -95,7 +94,7 @@ class Simulation {
     (report) => checkCheckedBytes(report, WORD_US),
   ]);
   readonly #outcomes = new Map<string, number>();
-  readonly #killed = new Map<number, number>();
+  readonly #killings: Killings;
   readonly #registry: ModelRegistry;
   readonly #network: Network;
   readonly #cluster: Cluster;
@@ -109,6 +108,7 @@ class Simulation {
 
   constructor(seed: number, options: SimulateOptions) {
     this.#scenario = options.scenario ?? drawScenario(seed);
+    this.#killings = new Killings(this.#scenario.workers.map(({ id }) => id));
     const random = seededRandom(seed ^ 0x5eed);
     this.#random = random.fork();
     this.#trace = new Trace(this.#timeline, options.print);
@@ -208,7 +208,7 @@ class Simulation {
       observe: (fact) => this.#observe(fact),
       trace: (process, what, detail) => this.#trace.note(process, what, detail),
       without: (defence) => without.has(defence),
-      killedBy: (request) => this.#noteKilled(request),
+      killedBy: (request, worker) => this.#noteKilled(request, worker),
       faulty: () => this.#faulty,
       ended: (node: Node) => this.#faults.restart(node),
     };
@@ -216,6 +216,7 @@ class Simulation {
 
   #observe(fact: Fact): void {
     this.#observer.observe(fact, this.#timeline.nowUs);
+    if (fact.type === "processEnded") this.#killings.ended(fact.process, this.#timeline.nowUs);
     if (fact.type === "requestSettled") {
       const how = fact.outcome.ok ? "ok" : fact.outcome.code;
       this.#outcomes.set(how, (this.#outcomes.get(how) ?? 0) + 1);
@@ -226,12 +227,10 @@ class Simulation {
     }
   }
 
-  /** Where workers end by nothing else, an input costs two of them at most. */
-  #noteKilled(request: number): void {
-    const value = (this.#killed.get(request) ?? 0) + 1;
-    this.#killed.set(request, value);
+  #noteKilled(request: number, worker: string): void {
+    const { value, max } = this.#killings.killed(request, worker, this.#timeline.nowUs);
     if (!losesWorkersByInputOnly(this.#scenario)) return;
-    const [process, what, max] = [requestName(request), "workers lost", WORKERS_LOST_MAX];
+    const [process, what] = [requestName(request), "workers lost"];
     this.#observe({ type: "levelRead", process, what, value, max });
   }
 

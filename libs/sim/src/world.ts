@@ -12,6 +12,7 @@ import type { Timeline } from "./timeline.ts";
  * retry           the ingress tries once
  * budget          retries and hedges are not counted against a budget
  * quarantine      an input that ends workers is given to one after another
+ * commonCause     an input is blamed for workers though all end at the same moment
  * hedge           the ingress never asks a second device for a straggler
  * isolation       what may have cost a worker is batched with others again
  * ownSequence     an ingress counts its requests from one again after a restart
@@ -39,6 +40,7 @@ export const DEFENCES = [
   "retry",
   "budget",
   "quarantine",
+  "commonCause",
   "hedge",
   "isolation",
   "ownSequence",
@@ -78,8 +80,8 @@ export interface World {
   observe(fact: Fact): void;
   trace(process: string, what: string, detail: unknown): void;
   without(defence: Defence): boolean;
-  /** A worker ended by the input of this request. */
-  killedBy(request: number): void;
+  /** The worker ended by the input of this request. */
+  killedBy(request: number, worker: string): void;
   /** True until everything is healed. */
   faulty(): boolean;
   /** A process has ended; whoever supervises it starts it again. */

@@ -45,6 +45,14 @@ const badInputs =
     return { ...inputs, ...calm, rate: 500, deadlineUsMin: SECOND_US };
   };
 
+/** All workers end at once, and only so; word of it is not everywhere at the same time. */
+const together: Change = ({ gentle: isGentle, network }) => {
+  if (!isGentle) return undefined;
+  const short = { deadlineUsMin: 300_000, deadlineUsMax: 450_000, owedUsMin: SECOND_US };
+  const slow = { network: { ...network, jitterUs: 10_000 } };
+  return { ...only("allWorkersGone", 700_000), noticed: 1, rate: 500, ...short, ...slow };
+};
+
 /** One model and one ingress, which therefore soon knows how long answers take. */
 const hedged: Change = (drawn) => {
   const [model] = drawn.models;
@@ -70,6 +78,7 @@ export const MUTATIONS: Readonly<Partial<Record<InvariantId, readonly Mutation[]
     { without: ["ownSequence"], change: () => only("ingressCrash", 200_000) },
     { without: ["ownOutput"] },
     { without: ["bisecting"], change: badInputs({ poison: 0.15, killers: 0 }) },
+    { without: ["commonCause"], change: together },
     { without: ["isolation"], change: badInputs({ poison: 0, killers: 0.01 }) },
   ],
   I3: [
