@@ -21,6 +21,8 @@ const MODULES = join(ROOT, "node_modules");
 const NODE = join(MODULES, ".bin", "node");
 /** Tensors live outside the JavaScript heap; with this flag their size makes the collector run. */
 const FLAGS = ["--external-memory-accounted-in-global-limit"];
+/** As libs/fleet has it: what Node compiled, for the next start. */
+const COMPILED = join(ROOT, ".millrace", "cache", "compiled");
 /** What `npm test` runs; whole clusters (the project `e2e`) are started by .ci/run. */
 const TESTED = ["unit", "repository", "sim"];
 const PROGRESS_MS = 2_000;
@@ -131,7 +133,8 @@ const pathOutside = (directory) =>
  */
 function hand(args) {
   const stdio = ["inherit", "inherit", "inherit", "ipc"];
-  return start(NODE, [...FLAGS, ...args], { stdio }).ended;
+  const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env };
+  return start(NODE, [...FLAGS, ...args], { stdio, env }).ended;
 }
 
 /**

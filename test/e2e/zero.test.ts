@@ -11,6 +11,7 @@ import {
   DEFAULT_BACKOFF,
   InstanceFleet,
   memberVariables,
+  nodeService,
   ProcessHost,
   supervise,
 } from "@millrace/fleet";
@@ -33,7 +34,6 @@ const METRIC = "millrace_ingress_zero_to_answer_seconds";
 
 const MODEL = lookup("table", { size: 8, factor: 3 });
 const REF = "table@1";
-const NODE = process.execPath;
 
 interface Stand {
   readonly cluster: Cluster;
@@ -93,11 +93,8 @@ async function fromZero(metricsPort: number): Promise<{ count: number; seconds: 
 function openFleet({ broker, bus }: Cluster, cacheDirectory: string): InstanceFleet {
   const pools = dayPrices(1).offers.map(({ kind, zone, lifecycle }) => ({ kind, zone, lifecycle }));
   const launch = (id: string, pool: (typeof pools)[number]) => ({
-    command: NODE,
-    args: [join(ROOT, "services", "gpu-worker", "src", "main.ts")],
     backoff: DEFAULT_BACKOFF,
-    env: {
-      ...process.env,
+    ...nodeService(join(ROOT, "services", "gpu-worker", "src", "main.ts"), {
       ...EMULATED["gpu-worker"],
       ...memberVariables(id, pool),
       MILLRACE_NATS_URL: broker.url,
@@ -106,7 +103,7 @@ function openFleet({ broker, bus }: Cluster, cacheDirectory: string): InstanceFl
       MILLRACE_METRICS_PORT: "0",
       MILLRACE_LOG_LEVEL: "warn",
       MILLRACE_CACHE_DIR: cacheDirectory,
-    },
+    }),
   });
   const nowUs = (): number => Math.floor(performance.now() * 1000);
   const fleet = new InstanceFleet({ host: new ProcessHost({ launch }), pools, nowUs });
@@ -120,11 +117,8 @@ async function startForecaster({ broker }: Cluster, priceBook: string): Promise<
   const beganMs = Date.now();
   const forecaster = supervise({
     name: "forecaster-1",
-    command: NODE,
-    args: [join(ROOT, "services", "forecaster", "src", "main.ts")],
     backoff: DEFAULT_BACKOFF,
-    env: {
-      ...process.env,
+    ...nodeService(join(ROOT, "services", "forecaster", "src", "main.ts"), {
       MILLRACE_ID: "forecaster-1",
       MILLRACE_NATS_URL: broker.url,
       MILLRACE_NATS_SEED_FILE: broker.seedFile("forecaster"),
@@ -138,7 +132,7 @@ async function startForecaster({ broker }: Cluster, priceBook: string): Promise<
       MILLRACE_ELASTIC_INTERVAL_MS: "200",
       MILLRACE_ELASTIC_HOLD_S: String(HOLD_S),
       MILLRACE_CLOCK: `${beganMs},${beganMs},${SCALE}`,
-    },
+    }),
     onLine: (line) => {
       if (line.includes("workers wanted")) resolve();
     },

@@ -19,7 +19,7 @@ import {
 import { type Bus, connectBus } from "@millrace/bus";
 import { inspectModel } from "@millrace/engine";
 import type { Stage } from "@millrace/faults";
-import { DEFAULT_BACKOFF, supervise, type Supervised } from "@millrace/fleet";
+import { DEFAULT_BACKOFF, nodeService, supervise, type Supervised } from "@millrace/fleet";
 import { openStorage } from "@millrace/history";
 import type { ModelSpec, PushOptions } from "@millrace/protocol";
 import { present } from "@millrace/std";
@@ -59,8 +59,6 @@ export const EMULATED = {
   "cpu-worker": { MILLRACE_THREADS: "1" },
 } as const;
 
-/** As `services/ctl` starts them. */
-const NODE_FLAGS = ["--external-memory-accounted-in-global-limit", "--heap-growing-percent=400"];
 const COUNTS = { scheduler: 2, ingress: 1, "gpu-worker": 1, "cpu-worker": 1 };
 const READY_MS_MAX = 60_000;
 const POLL_MS = 25;
@@ -385,9 +383,7 @@ function startMember(
   const lines: string[] = [];
   const child = supervise({
     name: id,
-    command: process.execPath,
-    args: [...NODE_FLAGS, entry],
-    env: { ...process.env, ...env },
+    ...nodeService(entry, env),
     backoff: BACKOFF,
     onEvent: (event) => onPid(event.type === "started" ? event.pid : undefined),
     onLine: (line) => {

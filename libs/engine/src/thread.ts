@@ -5,6 +5,7 @@
  * is one step per batch size.
  */
 
+import { flushCompileCache } from "node:module";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { fault } from "@millrace/protocol";
 import { present } from "@millrace/std";
@@ -164,4 +165,6 @@ port.on("message", (message: ToThread) => {
 });
 
 const reason = await openProbe(options);
+// Where what Node compiled is kept, a thread keeps its own, and not where its process is killed.
+flushCompileCache();
 send(reason === undefined ? { type: "opened" } : { type: "refused", reason });

@@ -3,7 +3,13 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PROXY_ENTRY } from "@millrace/faults";
-import { type ChildEvent, describeExit, supervise, type Supervised } from "@millrace/fleet";
+import {
+  type ChildEvent,
+  describeExit,
+  nodeService,
+  supervise,
+  type Supervised,
+} from "@millrace/fleet";
 import { CommandError } from "../failure.ts";
 import { LogFile } from "./log-file.ts";
 import type { Member, MemberRole } from "./members.ts";
@@ -13,16 +19,6 @@ const DRAIN_MS_MAX = 32_000;
 const PROGRESS_MS = 2_000;
 /** Failures in a row before it is running that are taken for a fault of its own. */
 const FAILURES_MAX = 4;
-/**
- * As in bootstrap.mjs: tensors live outside the heap, and count for the collector with this. And
- * the old generation is collected when heap and tensors have grown to five times what was left of
- * them: with heaps of 20 MB it was collected several times a second for nothing, at a third of the
- * processor time of a request of 600 KB (3.1 ms in all processes, 4.3 ms without it).
- */
-export const NODE_FLAGS = [
-  "--external-memory-accounted-in-global-limit",
-  "--heap-growing-percent=400",
-];
 const SERVICES = fileURLToPath(new URL("../../../", import.meta.url));
 
 interface Running {
@@ -57,9 +53,7 @@ export class Processes implements AsyncDisposable {
       const log = new LogFile(join(options.logDirectory, `${member.id}.log`));
       const child = supervise({
         name: member.id,
-        command: process.execPath,
-        args: [...NODE_FLAGS, entryOf(member.role)],
-        env: { ...process.env, ...member.env },
+        ...nodeService(entryOf(member.role), member.env),
         onLine: (line) => log.write(line),
         onEvent: (event) => {
           options.onEvent?.(event);

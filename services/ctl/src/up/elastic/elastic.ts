@@ -15,6 +15,7 @@ import {
   DEFAULT_BACKOFF,
   InstanceFleet,
   memberVariables,
+  nodeService,
   type Pool,
   ProcessHost,
 } from "@millrace/fleet";
@@ -25,7 +26,7 @@ import { CommandError, valueOf } from "../../failure.ts";
 import { LogFile } from "../log-file.ts";
 import type { Member } from "../members.ts";
 import type { Nats } from "../nats.ts";
-import { NODE_FLAGS, programOf } from "../processes.ts";
+import { programOf } from "../processes.ts";
 import type { Screen } from "../screen.ts";
 import { type Day, dayOfTrace, madeUpDay, rateAt } from "./day.ts";
 import { Accounts, renderDay, renderEnd } from "./day-view.ts";
@@ -191,10 +192,7 @@ function openDriver({ directory, nats }: ElasticOptions, prices: PriceBook): Ins
     const log = new LogFile(join(directory, "logs", `${id}.log`));
     logs.set(id, log);
     return {
-      command: process.execPath,
-      args: [...NODE_FLAGS, programOf("gpu-worker")],
-      env: {
-        ...process.env,
+      ...nodeService(programOf("gpu-worker"), {
         ...memberVariables(id, pool),
         MILLRACE_NATS_URL: nats.servers,
         MILLRACE_NATS_SEED_FILE: seedFileOf(nats.credentialsDirectory, "gpu-worker"),
@@ -206,7 +204,7 @@ function openDriver({ directory, nats }: ElasticOptions, prices: PriceBook): Ins
         // NATS stands where the ingress does.
         ...(prices.zones[0] === undefined ? {} : { MILLRACE_STORE_ZONE: prices.zones[0] }),
         MILLRACE_CACHE_DIR: join(directory, "models"),
-      },
+      }),
       backoff: DEFAULT_BACKOFF,
       onLine: (line: string) => log.write(line),
     };
