@@ -22,13 +22,22 @@ export interface PassedOver {
 }
 
 const CUDA_PROVIDER = "libonnxruntime_providers_cuda.so";
+const CUDA_REMEDY = "run the install script of onnxruntime-node";
+const NO_CUDA_PROVIDER = `${CUDA_PROVIDER} is not beside onnxruntime: ${CUDA_REMEDY}`;
+
+/** Why a device cannot start, where a look at the files is enough: no process is started for it. */
+export function missing(device: DeviceClass): string | undefined {
+  if (device !== "cuda" || process.platform !== "linux" || cudaProviderInstalled())
+    return undefined;
+  return NO_CUDA_PROVIDER;
+}
 
 /** onnxruntime's message, made plain where its meaning is known. */
 export function explain(device: DeviceClass, message: string): string {
   if (device === "cuda" && /failed to load shared library|backend not found/i.test(message)) {
     return cudaProviderInstalled()
       ? `${CUDA_PROVIDER} is there but does not load: CUDA 12 or cuDNN 9 is missing`
-      : `${CUDA_PROVIDER} is not beside onnxruntime: run the install script of onnxruntime-node`;
+      : NO_CUDA_PROVIDER;
   }
   if (
     device === "cuda" &&

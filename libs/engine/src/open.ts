@@ -4,7 +4,7 @@ import os from "node:os";
 import { type DeviceClass, FaultError } from "@millrace/protocol";
 import { formatBytes } from "@millrace/std";
 import { examineInChild } from "./child.ts";
-import { candidates, type DeviceChoice, explain, type PassedOver } from "./device.ts";
+import { candidates, type DeviceChoice, explain, missing, type PassedOver } from "./device.ts";
 import { type Engine, ThreadEngine } from "./engine.ts";
 import { ThreadLink } from "./link.ts";
 import { defaultBudgetBytes, DriverMemory } from "./memory.ts";
@@ -66,6 +66,8 @@ async function openOn(
   const accelerated = on.device === "cuda" || on.device === "webgpu";
   let driver: DriverMemory | undefined;
   if (accelerated) {
+    const lacks = missing(on.device);
+    if (lacks !== undefined) return lacks;
     // Or CUDA numbers the GPUs by speed, and nvidia-smi by place.
     process.env["CUDA_DEVICE_ORDER"] ??= "PCI_BUS_ID";
     const reason = await tryInChild(on);
