@@ -67,8 +67,8 @@ test("a minute of mixed faults fails nothing", { timeout: DRILL_MS_MAX }, async 
   expect(result.requests).toBeGreaterThan(5_000);
   expect(result.faults.length).toBeGreaterThanOrEqual(10);
   expect(new Set(Object.values(result.invariants))).toEqual(new Set(["held"]));
-  const before = "availability duplicated failed faults invariants jobs lost";
-  const keys = `${before} memory overload requests stuck ticketsPerRequest`;
+  const before = "addedLatency availability duplicated failed faults invariants jobs lost";
+  const keys = `${before} memory overload requests retryBudget stuck ticketsPerRequest`;
   expect(Object.keys(result).toSorted()).toEqual(keys.split(" "));
   expect(journal).toMatchObject({ status: "completed", deviated: false });
   const page = await readFile(join(directory, "mixed", "report.html"), "utf8");

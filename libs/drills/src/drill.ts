@@ -119,6 +119,27 @@ export interface Objectives {
   readonly recoveredWithinUs: number;
   /** What must hold while a thundering herd asks for more than there is. */
   readonly overload: OverloadObjective | undefined;
+  /** What faults of a kind may add to latency. */
+  readonly addedLatency: AddedLatencyObjective | undefined;
+  /** What must hold where attempts fail that could be made again. */
+  readonly retryBudget: RetryBudgetObjective | undefined;
+}
+
+/** Tickets that each ingress may send beyond the first of every request. */
+export interface RetryBudgetObjective {
+  /** For each request. */
+  readonly share: number;
+  readonly perSecond: number;
+  /** At once: what was saved up. */
+  readonly burst: number;
+}
+
+export interface AddedLatencyObjective {
+  readonly fault: FaultKind;
+  /** From the injection: what is asked in this time may be slower for it. */
+  readonly windowUs: number;
+  /** At p99, over the time that no fault disturbs. */
+  readonly p99UsMax: number;
 }
 
 export interface OverloadObjective {

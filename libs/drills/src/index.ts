@@ -1,7 +1,9 @@
+export type { AddedLatency, FaultLatency } from "./added-latency.ts";
 export { type Availability, availabilityOf } from "./availability.ts";
 export {
   type Act,
   type Action,
+  type AddedLatencyObjective,
   type Bounds,
   type ClusterWish,
   type Drill,
@@ -15,6 +17,7 @@ export {
   type Objectives,
   type OverloadObjective,
   type Probe,
+  type RetryBudgetObjective,
   type Share,
   type TimeWindow,
   UNBOUNDED,
@@ -53,6 +56,7 @@ export {
   type PlanOptions,
 } from "./plan.ts";
 export { parseWords } from "./provider.ts";
+export type { RetryBudgetFigures } from "./retry-budget.ts";
 export { readDrill } from "./read-drill.ts";
 export { type Path, type Problem, showSpan, spanUs } from "./reading.ts";
 export { type DrillSeries, type Figures, type Sample, seriesOf } from "./series.ts";

@@ -3,9 +3,11 @@
  * that the report is made from.
  */
 
+import type { AddedLatency } from "./added-latency.ts";
 import type { Drill } from "./drill.ts";
 import type { Judgement } from "./judge.ts";
 import type { OverloadFigures } from "./overload.ts";
+import type { RetryBudgetFigures } from "./retry-budget.ts";
 import type { DrillSeries } from "./series.ts";
 
 /** As in Chaos Toolkit: `failed` is a drill that could not be carried out. */
@@ -118,6 +120,10 @@ export interface DrillResult {
   /** Null but in a drill that asks for more than there is. */
   readonly overload: OverloadFigures | null;
   readonly ticketsPerRequest: number | null;
+  /** Null but in a drill that bounds what a kind of fault adds to latency. */
+  readonly addedLatency: AddedLatency | null;
+  /** Null but in a drill that uses the budget up. */
+  readonly retryBudget: RetryBudgetFigures | null;
 }
 
 export function resultOf({ millrace: { judgement, memory } }: Journal): DrillResult {
@@ -149,6 +155,8 @@ export function resultOf({ millrace: { judgement, memory } }: Journal): DrillRes
     })),
     overload: judgement.overload ?? null,
     ticketsPerRequest: judgement.ticketsPerRequest ?? null,
+    addedLatency: judgement.addedLatency ?? null,
+    retryBudget: judgement.retryBudget ?? null,
   };
 }
 

@@ -10,6 +10,7 @@ import {
   Observer,
   type Report,
 } from "@millrace/invariants";
+import { type AddedLatency, addedLatency } from "./added-latency.ts";
 import { type Availability, availabilityOf } from "./availability.ts";
 import type { Drill } from "./drill.ts";
 import { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
@@ -28,6 +29,7 @@ import {
   verdictOf,
 } from "./ledger.ts";
 import { factsOf, type RestLevel } from "./observe.ts";
+import { type RetryBudgetFigures, retryBudgetFigures } from "./retry-budget.ts";
 import { showSpan } from "./reading.ts";
 
 export interface Evidence {
@@ -37,6 +39,8 @@ export interface Evidence {
   readonly rest: readonly RestLevel[];
   /** Absent where the ingresses did not say. */
   readonly attempts?: Attempts;
+  /** Of the cluster; each has a budget of its own. */
+  readonly ingresses?: number;
   /** Planned and not injected, with the reason. */
   readonly refused: readonly string[];
   /** Probes of the hypothesis that were out of tolerance, and a guard that ended the drill. */
@@ -67,6 +71,10 @@ export interface Judgement {
   readonly ticketsPerRequest: number | undefined;
   /** Of a drill with such an objective. */
   readonly overload: OverloadFigures | undefined;
+  /** Of a drill with such an objective; undefined also where too little was asked to tell. */
+  readonly addedLatency: AddedLatency | undefined;
+  /** Of a drill with such an objective; undefined also where the ingresses did not say. */
+  readonly retryBudget: RetryBudgetFigures | undefined;
   readonly poison: number;
   readonly availability: Availability;
   /** Failures by what the client saw. */
@@ -117,14 +125,19 @@ export function judge(drill: Drill, evidence: Evidence): Judgement {
   const slowUs = slowUsOf(requests, evidence.calmUntilUs);
   const faults = faultEffects(evidence.faults, requests, slowUs, shedding);
   const accepted = jobs.filter(({ acceptedUs }) => acceptedUs !== undefined);
-  const { overload: wanted } = drill.objectives;
+  const { overload: wanted, addedLatency: allowed, retryBudget: given } = drill.objectives;
   const overload =
     wanted === undefined ? undefined : overloadFigures(wanted, requests, evidence.faults);
+  const added = allowed && addedLatency(allowed, drill.load.warmUpUs, requests, evidence.faults);
+  const budget =
+    given && retryBudgetFigures(given, evidence.ingresses ?? 1, evidence.attempts, endedUs);
   const tickets = ticketsPerRequest(evidence.attempts);
   const rows = [
     ...invariantRows(drill, evidence, shedding),
     ...objectiveRows(drill, evidence, { availability, failed, counted: counted.length, faults }),
     ...overloadRows(drill, overload, tickets),
+    ...addedLatencyRows(drill, added),
+    ...retryBudgetRows(drill, budget),
   ];
   return {
     requests: counted.length,
@@ -133,6 +146,8 @@ export function judge(drill: Drill, evidence: Evidence): Judgement {
     shed: verdicts.filter(([, verdict]) => verdict === "shed").length,
     ticketsPerRequest: tickets,
     overload,
+    addedLatency: added,
+    retryBudget: budget,
     poison: requests.filter(({ poison }) => poison).length,
     availability,
     failures,
@@ -295,5 +310,52 @@ function overloadRows(
       `${figures.missed} of ${figures.admitted} missed it, p99 ${figures.p99Ms.toFixed(0)} ms`,
     ),
     row("tickets", budget, tickets !== undefined && tickets <= ticketsMax, said),
+  ];
+}
+
+function addedLatencyRows(
+  { objectives: { addedLatency: allowed } }: Drill,
+  added: AddedLatency | undefined,
+): readonly Row[] {
+  if (allowed === undefined) return [];
+  const { fault, windowUs, p99UsMax } = allowed;
+  const held = added !== undefined && added.addedP99Ms <= p99UsMax / 1000;
+  const said =
+    added === undefined
+      ? "too few requests to tell"
+      : `p99 ${added.disturbedP99Ms.toFixed(1)} ms of ${added.disturbed} requests, ` +
+        `${added.undisturbedP99Ms.toFixed(1)} ms of ${added.undisturbed} between`;
+  const worst = (added?.faults ?? []).toSorted((a, b) => b.p99Ms - a.p99Ms);
+  const each = worst.map(({ name, p99Ms, maxMs }) => {
+    return `${name}: p99 ${p99Ms.toFixed(1)} ms, at most ${maxMs.toFixed(1)} ms`;
+  });
+  const meaning =
+    `a ${fault} adds at most ${showSpan(p99UsMax)} at p99 ` +
+    `to what is open or asked within ${showSpan(windowUs)}`;
+  const violations = held ? [] : each.length > 0 ? each.slice(0, VIOLATIONS_SHOWN) : [said];
+  return [{ id: "added-latency", meaning, held, evidence: said, violations }];
+}
+
+/** A drill in which no retry was denied did not come to the budget's end, and shows nothing. */
+function retryBudgetRows(
+  { objectives: { retryBudget: given } }: Drill,
+  figures: RetryBudgetFigures | undefined,
+): readonly Row[] {
+  if (given === undefined) return [];
+  const { share, perSecond, burst } = given;
+  const isKept = figures !== undefined && figures.repeated <= figures.allowed;
+  const said =
+    figures === undefined
+      ? "the ingresses did not say"
+      : `${figures.repeated} of ${figures.allowed}, ${figures.denied} more were denied`;
+  const violations = [
+    ...(isKept ? [] : [said]),
+    ...(figures?.denied === 0 ? ["none was denied: the budget was not used up"] : []),
+  ];
+  const meaning =
+    `an ingress sends at most ${share} tickets more for each request, ${perSecond} a second ` +
+    `and ${burst} at once`;
+  return [
+    { id: "retry-budget", meaning, held: violations.length === 0, evidence: said, violations },
   ];
 }

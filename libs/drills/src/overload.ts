@@ -7,6 +7,7 @@
  * by the deadline to the microsecond: no slack for the way back.
  */
 
+import { quantile } from "./added-latency.ts";
 import type { Drill, OverloadObjective } from "./drill.ts";
 import type { InjectedFault } from "./effects.ts";
 import { type LedgerRequest, type Span, verdictOf } from "./ledger.ts";
@@ -17,6 +18,8 @@ export interface Attempts {
   readonly requests: number;
   /** Tickets beyond the first of each: retries, hedges, and what was sent again. */
   readonly repeated: number;
+  /** Retries and hedges that the budget did not allow. */
+  readonly denied: number;
 }
 
 export interface OverloadFigures {
@@ -95,12 +98,6 @@ export function overloadFigures(
 
 const tookUs = ({ intendedUs, endedUs }: LedgerRequest): number => endedUs - intendedUs;
 const tooLate = (request: LedgerRequest): number => tookUs(request) / request.budgetUs;
-
-/** 0 of nothing. */
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(sorted.length * share) - 1] ?? 0;
-}
 
 /** Tickets per request; undefined where nobody said. */
 export const ticketsPerRequest = (attempts: Attempts | undefined): number | undefined =>

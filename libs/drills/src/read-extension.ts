@@ -5,11 +5,13 @@ import {
   type Blast,
   BLAST_DEFAULT,
   DEADLINE_US_MAX,
+  FAULT_KINDS,
   FAULT_TARGETS_MAX,
   PRIORITIES,
 } from "@millrace/protocol";
 import { isName } from "@millrace/std";
 import type {
+  AddedLatencyObjective,
   ClusterWish,
   Drill,
   Guard,
@@ -17,6 +19,7 @@ import type {
   Load,
   Objectives,
   OverloadObjective,
+  RetryBudgetObjective,
   Share,
 } from "./drill.ts";
 import { METRICS, UNBOUNDED } from "./drill.ts";
@@ -150,13 +153,46 @@ function readBlast(reader: Reader): Blast {
 
 function readObjectives(reader: Reader): Objectives {
   if (reader.absent) {
-    return { availability: 99.99, recoveredWithinUs: 10 * SECOND_US, overload: undefined };
+    return {
+      availability: 99.99,
+      recoveredWithinUs: 10 * SECOND_US,
+      overload: undefined,
+      addedLatency: undefined,
+      retryBudget: undefined,
+    };
   }
-  const fields = reader.fields("availability", "recovered-within", "overload");
+  const fields = reader.fields(
+    "availability",
+    "recovered-within",
+    "overload",
+    "added-latency",
+    "retry-budget",
+  );
+  const { "added-latency": added, "retry-budget": budget } = fields;
   return {
     availability: fields.availability.number(0, 100, 99.99),
     recoveredWithinUs: fields["recovered-within"].span(0, 600 * SECOND_US, 10 * SECOND_US),
     overload: fields.overload.absent ? undefined : readOverload(fields.overload),
+    addedLatency: added.absent ? undefined : readAddedLatency(added),
+    retryBudget: budget.absent ? undefined : readRetryBudget(budget),
+  };
+}
+
+function readRetryBudget(reader: Reader): RetryBudgetObjective {
+  const fields = reader.fields("share", "per-second", "burst");
+  return {
+    share: fields.share.number(0, 64, 0.1),
+    perSecond: fields["per-second"].number(0, RATE_MAX, 10),
+    burst: fields.burst.number(0, RATE_MAX, 1_000),
+  };
+}
+
+function readAddedLatency(reader: Reader): AddedLatencyObjective {
+  const fields = reader.fields("fault", "window", "p99");
+  return {
+    fault: fields.fault.choice(FAULT_KINDS),
+    windowUs: fields.window.span(100_000, 60 * SECOND_US, 2 * SECOND_US),
+    p99UsMax: fields.p99.span(1_000, 60 * SECOND_US, 50_000),
   };
 }
 

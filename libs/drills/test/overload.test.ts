@@ -50,7 +50,7 @@ const verdict = (requests: readonly LedgerRequest[], more: Partial<Evidence> = {
     jobs: [],
     faults: [HERD],
     rest: [],
-    attempts: { requests: 300, repeated: 6 },
+    attempts: { requests: 300, repeated: 6, denied: 0 },
     refused: [],
     deviations: [],
     calmUntilUs: 5 * SECOND_US,
@@ -96,9 +96,11 @@ test("too little goodput is red, and what is answered a moment too late is none"
 
 test("more tickets than the budget allows, and ingresses that do not say, are red", () => {
   const requests = [...served(99), ...refusals];
-  const many = { attempts: { requests: 300, repeated: 60 } };
+  const many = { attempts: { requests: 300, repeated: 60, denied: 0 } };
   expect(verdict(requests, many).broken).toEqual(["tickets"]);
-  expect(verdict(requests, { attempts: { requests: 0, repeated: 0 } }).broken).toEqual(["tickets"]);
+  expect(verdict(requests, { attempts: { requests: 0, repeated: 0, denied: 0 } }).broken).toEqual([
+    "tickets",
+  ]);
 });
 
 test("a drill with the objective whose load never rose has proved nothing", () => {

@@ -86,6 +86,8 @@ function verdictSection({ millrace: { judgement, drill } }: Journal): Section {
         ["Jobs duplicated", countCell(judgement.duplicated)],
         ["Jobs stuck", countCell(judgement.stuck)],
         ...overloadFigureCells(judgement),
+        ...addedLatencyCells(judgement),
+        ...retryBudgetCells(judgement),
         ["Faults", grouped(judgement.faults.length)],
         ["Kinds of faults", grouped(new Set(judgement.faults.map(({ kind }) => kind)).size)],
       ],
@@ -131,6 +133,34 @@ function overloadFigureCells({
     ["p99 of admitted", `${p99Ms.toFixed(0)} ms`],
     ["Refused", grouped(refused)],
     ["Refusals took p50, p99", `${refusedP50Ms.toFixed(0)}, ${refusedP99Ms.toFixed(0)} ms`],
+    ["Tickets per request", tickets === undefined ? "not said" : tickets.toFixed(3)],
+  ];
+}
+
+/** What a drill says besides that bounds what a kind of fault adds to latency. */
+function addedLatencyCells({
+  addedLatency: added,
+}: Judgement): readonly (readonly [string, Cell])[] {
+  if (added === undefined) return [];
+  const { addedP99Ms, disturbedP50Ms, disturbedP99Ms, undisturbedP50Ms, undisturbedP99Ms } = added;
+  const ms = (p50: number, p99: number): string => `${p50.toFixed(1)}, ${p99.toFixed(1)} ms`;
+  return [
+    ["Added at p99", `${addedP99Ms.toFixed(1)} ms`],
+    ["After a fault p50, p99", ms(disturbedP50Ms, disturbedP99Ms)],
+    ["Undisturbed p50, p99", ms(undisturbedP50Ms, undisturbedP99Ms)],
+  ];
+}
+
+/** And one that uses up the budget of retries. */
+function retryBudgetCells({
+  retryBudget,
+  ticketsPerRequest: tickets,
+}: Judgement): readonly (readonly [string, Cell])[] {
+  if (retryBudget === undefined) return [];
+  const { repeated, allowed, denied } = retryBudget;
+  return [
+    ["Retries of allowed", `${grouped(repeated)} of ${grouped(allowed)}`],
+    ["Retries denied", grouped(denied)],
     ["Tickets per request", tickets === undefined ? "not said" : tickets.toFixed(3)],
   ];
 }
@@ -250,8 +280,30 @@ function faultSection({ millrace: { judgement } }: Journal): Section {
           "Touched: requests that failed, were sent again by their client, or took more than " +
           "twice what one in a thousand took before the first fault, and at least 50 ms.",
       },
+      ...latencyBlocks(judgement),
     ],
   };
+}
+
+/** Fault by fault, where a drill bounds what they add. */
+function latencyBlocks({ addedLatency: added }: Judgement): readonly Block[] {
+  if (added === undefined) return [];
+  const ms = (value: number): string => `${value.toFixed(1)} ms`;
+  const rows = added.faults.map(({ name, requests, p99Ms, maxMs }) => [
+    name,
+    requests,
+    ms(p99Ms),
+    ms(maxMs),
+  ]);
+  const { undisturbed, undisturbedP99Ms } = added;
+  const between = ["undisturbed", undisturbed, ms(undisturbedP99Ms), ""];
+  return [
+    {
+      type: "table",
+      head: ["latency after", "requests", "p99", "max"],
+      rows: [...rows, between],
+    },
+  ];
 }
 
 /** Empty where the members' processes are not on the monkey's machine. */

@@ -7,7 +7,7 @@ import { present } from "@millrace/std";
 import { percentText, reportOf } from "../src/chaos-report.ts";
 import { renderVerdict } from "../src/chaos-show.ts";
 
-const read = readDrill({
+const documentOf = (objectives: object) => ({
   title: "A <killed> worker",
   description: "One is killed.",
   method: [],
@@ -15,14 +15,18 @@ const read = readDrill({
     {
       name: "millrace",
       load: { "requests-per-second": 10, duration: "10s", mix: [{ model: "tiny" }] },
-      objectives: { availability: 99 },
+      objectives: { availability: 99, ...objectives },
     },
   ],
 });
-const DRILL: Drill = present(read.ok ? read.value : undefined, "a sound drill");
+const drillOf = (objectives: object): Drill => {
+  const read = readDrill(documentOf(objectives));
+  return present(read.ok ? read.value : undefined, "a sound drill");
+};
+const DRILL = drillOf({});
 
-function journalOf(failed: number): Journal {
-  const requests = Array.from({ length: 100 }, (_, at) => ({
+function journalOf(failed: number, drill = DRILL, count = 100): Journal {
+  const requests = Array.from({ length: count }, (_, at) => ({
     id: `request-${at}`,
     tenant: 0,
     model: "tiny",
@@ -58,6 +62,7 @@ function journalOf(failed: number): Journal {
     deviations: [],
     calmUntilUs: 0,
     endedUs: 6_000_000,
+    attempts: { requests: 100, repeated: 1_020, denied: 7 },
   };
   return {
     "chaoslib-version": "1",
@@ -74,7 +79,7 @@ function journalOf(failed: number): Journal {
     rollbacks: [],
     millrace: {
       version: 1,
-      drill: DRILL,
+      drill,
       seed: 9,
       durationUs: 6_000_000,
       aborted: "",
@@ -84,7 +89,7 @@ function journalOf(failed: number): Journal {
       members: [{ id: "gpu-worker-1", role: "gpu-worker" }],
       sendLagUs: 300,
       memory: [],
-      judgement: judge(DRILL, evidence),
+      judgement: judge(drill, evidence),
       series: seriesOf(requests, [], [], 6_000_000),
     },
   };
@@ -108,6 +113,25 @@ describe("a drill's report", () => {
     expect(text).toContain("Red: availability did not hold.");
     expect(text).toContain("| 503 WORKER\\_LOST | 3 |");
     expect(text).toContain("Availability: 97 %");
+  });
+
+  test("says what a kind of fault added to latency, fault by fault", () => {
+    const added = { fault: "kill", window: "6s" };
+    const drill = drillOf({ "added-latency": added });
+    const journal = stored(journalOf(0, drill));
+    // Five seconds of requests have none of undisturbed time.
+    expect(markdownPage(reportOf(journal))).toContain("too few requests to tell");
+    const longer = journalOf(0, drill, 1_000);
+    const text = markdownPage(reportOf(stored(longer)));
+    expect(text).toContain("Added at p99: 0.0 ms");
+    expect(text).toContain("| kill | 120 | 4.0 ms | 4.0 ms |");
+    expect(text).toContain("| undisturbed | 880 | 4.0 ms |");
+  });
+
+  test("says how much of the budget of retries was used", () => {
+    const text = markdownPage(reportOf(stored(journalOf(0, drillOf({ "retry-budget": {} })))));
+    expect(text).toContain("Retries of allowed: 1,020 of 1,070");
+    expect(text).toContain("Retries denied: 7");
   });
 
   test("is told in the terminal as well", () => {

@@ -18,7 +18,9 @@ const statsSchema = v.object({
   endpoints: v.array(
     v.object({
       num_requests: count,
-      data: v.optional(v.object({ retries: count, hedges: count, resends: count })),
+      data: v.optional(
+        v.object({ retries: count, hedges: count, resends: count, overBudget: count }),
+      ),
     }),
   ),
 });
@@ -77,9 +79,9 @@ export async function readAttempts(bus: Bus): Promise<ReadonlyMap<string, Attemp
       const read = decodeJson(statsSchema, data);
       const endpoint = read.ok ? read.value.endpoints[0] : undefined;
       if (!read.ok || endpoint === undefined) continue;
-      const { retries = 0, hedges = 0, resends = 0 } = endpoint.data ?? {};
+      const { retries = 0, hedges = 0, resends = 0, overBudget: denied = 0 } = endpoint.data ?? {};
       const repeated = retries + hedges + resends;
-      attempts.set(read.value.metadata.id, { requests: endpoint.num_requests, repeated });
+      attempts.set(read.value.metadata.id, { requests: endpoint.num_requests, repeated, denied });
     }
   } catch {
     // The broker may be under a fault: then nobody says.
@@ -95,11 +97,13 @@ export function attemptsSince(
   if (after.size === 0) return undefined;
   let requests = 0;
   let repeated = 0;
+  let denied = 0;
   for (const [id, now] of after) {
     const then = before.get(id);
     const isSame = then !== undefined && then.requests <= now.requests;
     requests += now.requests - (isSame ? then.requests : 0);
     repeated += now.repeated - (isSame ? then.repeated : 0);
+    denied += now.denied - (isSame ? then.denied : 0);
   }
-  return { requests, repeated };
+  return { requests, repeated, denied };
 }

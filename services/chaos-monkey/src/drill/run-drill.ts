@@ -124,6 +124,7 @@ class DrillRun implements AsyncDisposable {
         faults: method.faults,
         rest: present(this.#watch, "the watch").rest,
         ...(attempts === undefined ? {} : { attempts }),
+        ingresses: prepared.members.filter(({ role }) => role === "ingress").length,
         refused: method.refused,
         deviations: this.#deviations,
         calmUntilUs: prepared.plan.steps[0]?.atUs ?? 0,
