@@ -42,6 +42,8 @@ export interface SimulateOptions {
   readonly scenario?: Scenario;
   /** Is given each line of the trace; the report has the last ones anyway. */
   readonly print?: (line: string) => void;
+  /** Is given each fact that the checkers judge. */
+  readonly observe?: (fact: Fact, atUs: number) => void;
 }
 
 export interface Report {
@@ -82,6 +84,7 @@ class Simulation {
   readonly #scenario: Scenario;
   readonly #timeline = new Timeline();
   readonly #trace: Trace;
+  readonly #told: SimulateOptions["observe"];
   readonly #observer = new Observer([
     (report) => checkOneAnswer(report, SLACK_US),
     checkOwnAnswer,
@@ -112,6 +115,7 @@ class Simulation {
     const random = seededRandom(seed ^ 0x5eed);
     this.#random = random.fork();
     this.#trace = new Trace(this.#timeline, options.print);
+    this.#told = options.observe;
     this.#registry = new ModelRegistry(this.#scenario.models, ({ name, version, digest }) => {
       this.#observe({ type: "bytesRegistered", model: modelRef(name, version), digest });
     });
@@ -217,6 +221,7 @@ class Simulation {
   #observe(fact: Fact): void {
     this.#observer.observe(fact, this.#timeline.nowUs);
     if (fact.type === "processEnded") this.#killings.ended(fact.process, this.#timeline.nowUs);
+    this.#told?.(fact, this.#timeline.nowUs);
     if (fact.type === "requestSettled") {
       const how = fact.outcome.ok ? "ok" : fact.outcome.code;
       this.#outcomes.set(how, (this.#outcomes.get(how) ?? 0) + 1);
