@@ -115,6 +115,18 @@ describe("the processes", () => {
     expect(said).toEqual([]);
   });
 
+  test("keep what Node compiled, for the next ones", async () => {
+    await using processes = await start(
+      `import { getCompileCacheDir } from "node:module";
+      console.log("cache", getCompileCacheDir());
+      setInterval(() => {}, 1000);`,
+    );
+    await until(async () => (await logOf("gpu-worker-1")).includes("cache"));
+    processes.check();
+    const kept = process.env["NODE_COMPILE_CACHE"] ?? "node_modules/.cache/millrace";
+    expect(await logOf("gpu-worker-1")).toContain(kept);
+  });
+
   test("that refuse their configuration are named with their last words", async () => {
     await using processes = await start(
       `console.error("MILLRACE_X is 1: expected 2"); process.exitCode = 78;`,
