@@ -123,7 +123,7 @@ describe("the processes", () => {
     );
     await until(async () => (await logOf("gpu-worker-1")).includes("cache"));
     processes.check();
-    const kept = process.env["NODE_COMPILE_CACHE"] ?? "node_modules/.cache/millrace";
+    const kept = process.env["NODE_COMPILE_CACHE"] ?? ".millrace/cache/compiled";
     expect(await logOf("gpu-worker-1")).toContain(kept);
   });
 
