@@ -21,6 +21,13 @@ const UNKNOWN_US = 5_000;
  * it, and times of shorter ones say more of what else the machine does than of their size.
  */
 const LONG_US = 20_000;
+/**
+ * A batch this long gains nothing by being longer where a row costs the same: all of it ends
+ * together, and what is in half of it would have its answers in half the time.
+ */
+const CALM_US = 50_000;
+/** The same, as far as can be told. */
+const SAME = 1.03;
 /** A smaller batch has to be worth this much: the times that are compared vary by as much. */
 const WORTH = 0.98;
 /** One batch in this many is as large as it may be, so that its time does not grow old. */
@@ -87,6 +94,11 @@ export class Profile {
     return Math.min(this.#bestRows, rowsMax);
   }
 
+  /** As {@link bestRows} for most batches, and asking does not count. */
+  usualRows(rowsMax: number): number {
+    return Math.min(this.#bestRows, rowsMax);
+  }
+
   #findBest(rowsMax: number): number {
     let best = rowsMax;
     let bestUs = this.#buckets[bucketOf(rowsMax)]?.rowTimes.mean ?? 0;
@@ -97,6 +109,16 @@ export class Profile {
       if (us >= WORTH * bestUs) continue;
       best = rows;
       bestUs = us;
+    }
+    return this.#findCalm(best, bestUs);
+  }
+
+  /** The smallest size that is as good, and long enough. */
+  #findCalm(best: number, bestUs: number): number {
+    for (let bucket = 0; 2 ** bucket < best; bucket++) {
+      const rows = 2 ** bucket;
+      const us = this.#buckets[bucket]?.rowTimes.mean ?? Infinity;
+      if (rows * us >= CALM_US && us <= SAME * bestUs) return rows;
     }
     return best;
   }

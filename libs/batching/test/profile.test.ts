@@ -68,10 +68,19 @@ describe("profile", () => {
   test("a difference as small as the times vary changes nothing", () => {
     const profile = new Profile();
     profile.seed([
-      [8, 93_000],
-      [16, 188_000],
+      [2, 23_250],
+      [4, 47_000],
     ]);
-    expect(bestOf(profile, 16)).toBe(16);
+    expect(bestOf(profile, 4)).toBe(4);
+  });
+
+  test("of sizes that cost the same a row the best is the smallest that is not short", () => {
+    const profile = new Profile();
+    profile.seed([1, 2, 4, 8, 16, 32, 64].map((rows) => [rows, 10_000 * rows]));
+    expect(bestOf(profile, 64)).toBe(8);
+    const quicker = new Profile();
+    quicker.seed([1, 2, 4, 8, 16, 32, 64].map((rows) => [rows, 100 * rows]));
+    expect(bestOf(quicker, 64)).toBe(64);
   });
 
   test("one batch in thirty-two is as large as it may be, and is measured", () => {

@@ -212,8 +212,8 @@ export class Admitting {
   #takesUs(model: ModelState, ticket: Ticket, othersUs: number, deadlineUs: number): number {
     const holders = this.#pool.holders(model.ref).size;
     // On how many devices the queue will be served that waits for a copy is not known.
-    const ownUs = holders === 0 ? 0 : this.#waits.queueUs(model, ticket.tier, holders, deadlineUs);
-    return Math.ceil(othersUs + ownUs + model.fastestUs(ticket.rows));
+    const ahead = holders === 0 ? 0 : model.queue.rowsAhead(ticket.tier, deadlineUs) / holders;
+    return Math.ceil(othersUs + model.batchEndsUs(ahead, ticket.rows));
   }
 
   #deviceOf(model: ModelState, ingress: string, seq: number): string | undefined {

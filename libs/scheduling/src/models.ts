@@ -93,6 +93,25 @@ export class ModelState {
     }
     return Number.isFinite(fastest) ? fastest : 0;
   }
+
+  /**
+   * When the batch ends that has these rows behind so many others on a device, if there is no more
+   * before them: all rows of a batch end together. 0 where no time is known.
+   */
+  batchEndsUs(aheadRows: number, rows: number): number {
+    let soonestUs = Infinity;
+    for (const profile of this.profiles.values()) {
+      if (!profile.known) continue;
+      const batchRows = profile.usualRows(this.rowsMax);
+      const before = Math.floor(aheadRows / batchRows);
+      const us =
+        before === 0
+          ? profile.meanUs(Math.max(rows, Math.min(batchRows, Math.ceil(aheadRows) + rows)))
+          : (before + 1) * profile.meanUs(batchRows);
+      soonestUs = Math.min(soonestUs, us);
+    }
+    return Number.isFinite(soonestUs) ? soonestUs : 0;
+  }
 }
 
 /** Why nothing will answer for a version any more. */

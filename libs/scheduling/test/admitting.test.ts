@@ -219,3 +219,24 @@ describe("a model that was removed and added again from other bytes (I8)", () =>
     expect(bench.assigned).toHaveLength(1);
   });
 });
+
+test("a prediction counts whole batches, whose rows all end together", () => {
+  for (const [remainingUs, admitted] of [
+    [170_000, 8],
+    [200_000, 16],
+  ] as const) {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 64 }));
+    const warmUs = [1, 2, 4, 8, 16, 32, 64].map((rows): [number, number] => [rows, 10_000 * rows]);
+    bench.hear(beat("gpu-1", { models: [{ ...ready("a@1"), warmUs }] }));
+    for (let seq = 1; seq <= 2; seq++) {
+      bench.send("a@1", ticket(seq));
+      bench.done(present(bench.assigned.at(-1), "a batch"), 10_000);
+    }
+    // One is running for as long as a row takes; then eight at a time are best.
+    bench.send("a@1", ticket(3));
+    const many = Array.from({ length: 40 }, (_, at) => ticket(10 + at, { remainingUs }));
+    bench.send("a@1", ...many);
+    expect(bench.codes).toHaveLength(40 - admitted);
+  }
+});
