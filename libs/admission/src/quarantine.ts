@@ -38,7 +38,7 @@ const workersLost = ({ lost }: Open): readonly string[] => [
   ...new Set(lost.map(({ worker }) => worker)),
 ];
 
-/** `suspected`: enough workers were lost with it for a verdict, which may be that it is innocent. */
+/** `suspected`: enough workers were lost with it for a verdict, and it may still be innocent. */
 export type Suspicion = "innocent" | "suspected" | "guilty";
 
 export function suspicionOf(open: Open, { workersLostMax }: QuarantineOptions): Suspicion {

@@ -22,7 +22,7 @@ export interface WorkerLimits {
   readonly failedUs: number;
   /** How long a load waits that ran out of memory against the estimate; doubles each time. */
   readonly shortageUs: number;
-  /** So many batches in a row that ran nothing, by no input's fault, are said of the last's model. */
+  /** So many batches in a row that ran nothing, by no input's fault, speak against the copy. */
   readonly failingBatches: number;
   /** And are until a batch runs, this long after the last one that did not. */
   readonly failingUs: number;

@@ -231,8 +231,8 @@ const mayReplace = (held: ResidentView): boolean =>
   isShortOfRoom(held) || (held.stale && held.state === "failed");
 
 /**
- * Smaller is better: where runs do not fail, then the first copy on an accelerator and the second on
- * the other kind, then space.
+ * Smaller is better: where runs do not fail, then the first copy on an accelerator and the second
+ * on the other kind, then space.
  */
 function preference(room: Room, model: ModelView, held: number, view: ResidencyView): number {
   const holdsAccelerator = view.devices.some(

@@ -1,10 +1,10 @@
 /**
- * Keeps work away from copies whose runs fail, by their workers' word, while another copy is well, or
- * is being loaded: what waits for it then is not spent on devices that fail it.
+ * Keeps work away from copies whose runs fail, by their workers' word, while another copy is well,
+ * or is being loaded: what waits for it then is not spent on devices that fail it.
  *
- * Such a copy does not count as ready then. It is tried again now and then with a single ticket: the
- * worker takes its word back when that runs. Where all copies fail they take turns: each may be well
- * again before anybody has seen it, and a request that is tried again meets another device.
+ * Such a copy does not count as ready then. It is tried again now and then with a single ticket:
+ * the worker takes its word back when that runs. Where all copies fail they take turns: each may be
+ * well again before anybody has seen it, and a request that is tried again meets another device.
  */
 
 import type { DevicePool, DeviceState } from "@millrace/placement";
@@ -76,7 +76,7 @@ export class Failing {
     if (copy !== undefined) copy.ranUs = nowUs;
   }
 
-  /** Looks at all of them again, after a change or some time; returns devices that may take more. */
+  /** Looks at all again, after a change or some time; returns devices that may take more. */
   review(nowUs: number): readonly Device[] {
     const back: Device[] = [];
     for (const [device, copies] of this.#devices) {

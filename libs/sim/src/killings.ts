@@ -1,7 +1,7 @@
 /**
- * How many workers an input may cost, where workers end by inputs alone: two, while others live that
- * did not have it and none of them ends at about the same time, by an input of its own. Else nobody
- * can tell the two apart, and one more is the price.
+ * How many workers an input may cost, where workers end by inputs alone: two, while others live
+ * that did not have it and none of them ends at about the same time, by an input of its own. Else
+ * nobody can tell the two apart, and one more is the price.
  */
 
 import { INGRESS_DEFAULTS } from "@millrace/admission";
