@@ -19,6 +19,8 @@ export interface Queued {
   tier: Tier | 3;
 }
 
+const BATCH: Tier = 2;
+
 export interface QueueOptions {
   /** Most tickets that wait for one model; one more is refused as QUEUE_FULL (I6). */
   readonly ticketsMax: number;
@@ -42,6 +44,7 @@ export class ModelQueue {
   readonly #rows: [number, number, number] = [0, 0, 0];
   readonly #options: QueueOptions;
   #size = 0;
+  #batchRows = 0;
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -54,6 +57,11 @@ export class ModelQueue {
 
   get full(): boolean {
     return this.#size >= this.#options.ticketsMax;
+  }
+
+  /** Rows that wait and were sent as batch, wherever they have moved up to. */
+  get batchRows(): number {
+    return this.#batchRows;
   }
 
   /** Rows that wait in `tier` and the tiers served before it. */
@@ -163,11 +171,13 @@ export class ModelQueue {
     queue.latestUs = Math.max(queue.latestUs, entry.deadlineUs);
     queue.heap.push(entry);
     this.#rows[tier] += entry.ticket.rows;
+    if (entry.ticket.tier === BATCH) this.#batchRows += entry.ticket.rows;
     this.#size++;
   }
 
   #leave(entry: Queued): void {
     this.#rows[entry.tier as Tier] -= entry.ticket.rows;
+    if (entry.ticket.tier === BATCH) this.#batchRows -= entry.ticket.rows;
     this.#size--;
     entry.tier = 3;
   }

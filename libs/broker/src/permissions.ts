@@ -11,6 +11,7 @@ import {
   DISCONNECTS,
   FORECAST_BUCKET,
   INGRESS_HEARTBEATS,
+  JOB_STATE_BUCKET,
   LEASE_BUCKET,
   LEDGER_STREAM,
   LOAD_HOUR_STREAM,
@@ -154,6 +155,8 @@ export const PERMISSIONS: readonly Grant[] = [
       ...HISTORY.flatMap(pullStream),
       ...[`KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(lookUpStream),
       ...readStream(REGISTRY),
+      // How much work of jobs waits: their records, without what was asked and answered.
+      ...pullStream(`KV_${JOB_STATE_BUCKET}`),
     ],
     subscribe: [
       `${inboxPrefix("forecaster")}.>`,

@@ -13,7 +13,7 @@ export {
   type WorkerEntry,
 } from "./ledger.ts";
 export { describeProblem, type Problem } from "./located-json.ts";
-export { type ModelLimits, parseModelLimits } from "./model-limits.ts";
+export { BATCH_WAIT_SECONDS_MAX, type ModelLimits, parseModelLimits } from "./model-limits.ts";
 export { meterCsv, meterJsonLines } from "./metering.ts";
 export {
   cheapestOffer,

@@ -1,6 +1,6 @@
 /**
- * What a model may take of the fleet: its least and most workers, and what it may cost by the hour.
- * A file of such limits is an object of models.
+ * What a model may take of the fleet: its least and most workers, what it may cost by the hour, and
+ * how long its batch work may wait. A file of such limits is an object of models.
  */
 
 import { fail, ok, type Result } from "@millrace/std";
@@ -13,11 +13,14 @@ export interface ModelLimits {
   readonly workersMin?: number;
   readonly workersMax?: number;
   readonly budgetMicrosPerHour?: number;
+  /** How long its work of priority batch may wait for a trough; 0 where it may not. */
+  readonly batchWaitSeconds?: number;
 }
 
-const KNOWN = ["workersMin", "workersMax", "budgetPerHour"];
+const KNOWN = ["workersMin", "workersMax", "budgetPerHour", "batchWaitSeconds"];
 const WORKERS_MAX = 10_000;
 const BUDGET_MAX = 1_000_000;
+export const BATCH_WAIT_SECONDS_MAX = 86_400;
 
 /** @returns the limits by model, or everything that is wrong with them, by path and line. */
 export function parseModelLimits(
@@ -37,21 +40,23 @@ export function parseModelLimits(
 
 function readLimits(node: Located, model: string, problems: Problem[]): ModelLimits {
   const fields = new Fields(node, model, KNOWN, problems);
-  const workers = (name: string): number | undefined => {
+  const whole = (name: string, most: number): number | undefined => {
     if (!fields.has(name)) return undefined;
-    const count = fields.number(name, 0, WORKERS_MAX);
+    const count = fields.number(name, 0, most);
     if (!Number.isInteger(count)) fields.refuse(name, `a whole number expected, is ${count}`);
     return count;
   };
-  const workersMin = workers("workersMin");
-  const workersMax = workers("workersMax");
+  const workersMin = whole("workersMin", WORKERS_MAX);
+  const workersMax = whole("workersMax", WORKERS_MAX);
   if (workersMin !== undefined && workersMax !== undefined && workersMin > workersMax) {
     fields.refuse("workersMin", `at most workersMax expected, ${workersMax}; is ${workersMin}`);
   }
   const budget = fields.has("budgetPerHour")
     ? fields.number("budgetPerHour", 1 / MICROS, BUDGET_MAX)
     : undefined;
+  const batchWaitSeconds = whole("batchWaitSeconds", BATCH_WAIT_SECONDS_MAX);
   return {
+    ...(batchWaitSeconds === undefined ? {} : { batchWaitSeconds }),
     ...(workersMin === undefined ? {} : { workersMin }),
     ...(workersMax === undefined ? {} : { workersMax }),
     ...(budget === undefined ? {} : { budgetMicrosPerHour: Math.round(budget * MICROS) }),

@@ -19,14 +19,15 @@ import {
   planFleet,
   plannedWorkers,
   type PlanRules,
-  saneRates,
   spreadWorkers,
   STEP_RULE,
   workersByRule,
 } from "@millrace/planning";
 import { assert, present } from "@millrace/std";
+import { Deferral } from "./deferral.ts";
 import type { ElasticEffect, ElasticEvent, Pool } from "./events.ts";
-import { FleetState } from "./fleet-state.ts";
+import { FleetState, loadOf, nameOf } from "./fleet-state.ts";
+import { Forecasts } from "./forecasts.ts";
 
 const SECOND_US = 1_000_000;
 
@@ -42,6 +43,8 @@ export interface ElasticOptions {
   readonly policy?: FleetPolicy;
   /** Of single models, in place of what holds for all. */
   readonly limits?: ReadonlyMap<string, ModelLimits>;
+  /** How long batch work may wait where the model's limits do not say it; 0 by default. */
+  readonly batchWaitUs?: number;
   readonly prices: PriceBook;
   /** Kinds whose pools are scaled; other workers are counted and left alone. */
   readonly kinds: readonly string[];
@@ -63,13 +66,6 @@ export interface ElasticOptions {
   readonly refusedForUs: number;
 }
 
-/** A model's demand as it was forecast, in rows a second, after what could not be believed. */
-interface Foreseen {
-  readonly startUs: number;
-  readonly stepUs: number;
-  readonly rates: readonly number[];
-}
-
 /** What is to be done, in workers of a kind. */
 interface Work {
   readonly load: number;
@@ -83,9 +79,8 @@ interface Work {
 export class ElasticCore {
   readonly #options: ElasticOptions;
   readonly #state: FleetState;
-  readonly #forecasts = new Map<string, Foreseen>();
-  /** What was overruled last, by model, without its numbers. */
-  readonly #overruled = new Map<string, string>();
+  readonly #deferral: Deferral;
+  readonly #forecasts: Forecasts;
   readonly #following: ReadonlyMap<string, FollowingCore>;
   /** Pools that refused, until when they are left alone. */
   readonly #closed = new Map<string, number>();
@@ -102,6 +97,8 @@ export class ElasticCore {
     assert(options.kinds.length > 0, "an elastic fleet has kinds of workers");
     this.#options = options;
     this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
+    this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
+    this.#forecasts = new Forecasts(options.quantile, this.#deferral);
     this.#following = new Map(
       options.kinds.map((kind) => [kind, new FollowingCore(options.follow)]),
     );
@@ -113,6 +110,11 @@ export class ElasticCore {
 
   get plan(): Plan | undefined {
     return this.#plan;
+  }
+
+  /** Whether what is sent to the model as batch may wait, and is to be forecast by itself. */
+  defers(model: string): boolean {
+    return this.#deferral.waitUs(model) > 0;
   }
 
   step(event: ElasticEvent, nowUs: number): ElasticEffect[] {
@@ -127,9 +129,12 @@ export class ElasticCore {
         this.#state.loads(event, nowUs);
         this.#rouse(event, nowUs);
         return [];
+      case "jobsHeard":
+        if (this.#deferral.heard(event.jobs)) this.#planAtUs = nowUs;
+        return [];
       case "forecastMade":
         this.#planAtUs = nowUs;
-        return this.#foresee(event);
+        return this.#forecasts.made(event);
       case "poolAnswered": {
         const key = keyOf(event.pool);
         if (event.refused) this.#closed.set(key, nowUs + this.#options.refusedForUs);
@@ -144,37 +149,20 @@ export class ElasticCore {
   /** A request that waits for a fleet of nobody does not wait for the next look as well. */
   #rouse({ loads }: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
     if (this.#phase !== "following" || this.#options.follow.advisory) return;
-    if (!loads.some(({ queuedRows }) => queuedRows > 0)) return;
+    const waits = (load: (typeof loads)[number]): boolean =>
+      this.#deferral.urgent(nameOf(load.ref), loadOf(load)).queuedRows > 0;
+    if (!loads.some(waits)) return;
     const isAny = this.#options.kinds.some((kind) => this.#state.ready(kind) > 0);
     const isAsked = [...this.#wanted.values()].some((count) => count > 0);
     if (!isAny && !isAsked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);
   }
 
-  #foresee(event: Extract<ElasticEvent, { type: "forecastMade" }>): ElasticEffect[] {
-    const { forecast, lastPerSecond, model, mostPerSecond, rowsPerRequest } = event;
-    const { startUs, stepUs } = forecast;
-    const { quantile } = this.#options;
-    const line =
-      forecast.requestQuantiles?.[quantile] ?? forecast.quantiles[quantile] ?? forecast.mean;
-    const perSecond = line.map((count) => count / (stepUs / SECOND_US));
-    const { rates, overruled } = saneRates(perSecond, lastPerSecond, mostPerSecond);
-    this.#forecasts.set(model, {
-      startUs,
-      stepUs,
-      rates: rates.map((rate) => rate * rowsPerRequest),
-    });
-    const reasons = [...(forecast.overruled ?? []), ...overruled];
-    return this.#saidOnce(model, reasons);
-  }
-
-  /** An overruling is news when it begins and when its reasons change, not at every refit. */
-  #saidOnce(model: string, reasons: readonly string[]): ElasticEffect[] {
-    const kind = reasons
-      .map((reason) => reason.replaceAll(/\d+(?:\.\d+)?(?:e[+-]?\d+)?/g, ""))
-      .join();
-    if (kind === (this.#overruled.get(model) ?? "")) return [];
-    this.#overruled.set(model, kind);
-    return [{ type: "overruled", model, reasons }];
+  /** Only a plan that is followed has room for what waits. */
+  #batchWaitUs(model: string): number {
+    const { batchWaitUs = 0, limits, policy = "forecast" } = this.#options;
+    if (policy !== "forecast") return 0;
+    const seconds = limits?.get(model)?.batchWaitSeconds;
+    return seconds === undefined ? batchWaitUs : seconds * SECOND_US;
   }
 
   #woke(nowUs: number): ElasticEffect[] {
@@ -208,11 +196,20 @@ export class ElasticCore {
     );
     if (demands.length === 0) return;
     const steps = Math.min(...demands.map(({ rates }) => rates.length));
-    const stepUs = present([...this.#forecasts.values()][0], "a forecast").stepUs;
+    const { stepUs } = present(this.#forecasts.first, "a forecast");
+    const startUs = Math.floor(nowUs / stepUs) * stepUs;
+    const whole = demands.map((demand): ModelDemand => {
+      const deferrable = this.#deferral.of(demand.model, startUs, stepUs, steps);
+      const rates = demand.rates.slice(0, steps);
+      return { ...demand, rates, ...(deferrable === undefined ? {} : { deferrable }) };
+    });
+    this.#deferral.planned(
+      whole.flatMap(({ deferrable, model }) => (deferrable === undefined ? [] : [model])),
+    );
     this.#plan = planFleet({
-      startUs: Math.floor(nowUs / stepUs) * stepUs,
+      startUs,
       stepUs,
-      demands: demands.map((demand) => ({ ...demand, rates: demand.rates.slice(0, steps) })),
+      demands: whole,
       capacities: capacities.filter(({ kind }) => this.#options.kinds.includes(kind)),
       prices,
       rules,
@@ -223,12 +220,13 @@ export class ElasticCore {
   /** Rows a second of every model with a forecast, from the present step on. */
   #demands(nowUs: number): ModelDemand[] {
     const { follow } = this.#options;
-    return [...this.#forecasts].map(([model, { rates, startUs, stepUs }]) => {
+    return [...this.#forecasts.all].map(([model, { meanRates, rates, startUs, stepUs }]) => {
       const from = Math.max(0, Math.floor((nowUs - startUs) / stepUs));
       return {
         model,
         variant: "fp32",
         rates: rates.slice(from),
+        meanRates: meanRates.slice(from),
         memoryBytes: this.#state.bytes(model),
         workersMin: follow.workersMin,
         workersMax: follow.workersMax,
@@ -292,13 +290,15 @@ export class ElasticCore {
     let queued = 0;
     let rows = 0;
     let unmeasured = false;
-    for (const [model, demand] of this.#state.demand()) {
+    for (const [model, whole] of this.#state.demand()) {
+      const demand = this.#deferral.urgent(model, whole);
       const rate = this.#state.rate(kind, model);
       const share = this.#shareOf(kind, model, nowUs);
       if (share === 0) continue;
       rows += share * demand.rowsPerSecond;
       if (rate === undefined) {
-        unmeasured ||= demand.rowsPerSecond > 0 || demand.queuedRows > 0;
+        // Nothing can be planned for what was not measured, so that does not wait.
+        unmeasured ||= whole.rowsPerSecond > 0 || whole.queuedRows > 0;
       } else {
         const most = share * this.#mostLoad(kind, model);
         const asked = Math.min(most, (share * demand.rowsPerSecond) / rate);

@@ -18,6 +18,16 @@ export interface ResidentTimes {
   readonly times: readonly Timed[];
 }
 
+/** A forecast, and what was counted before it. */
+export interface Foretold {
+  readonly forecast: Forecast;
+  /** Mean rows of a request, as counted. */
+  readonly rowsPerRequest: number;
+  /** Requests a second: those of the last steps, and the most of the history. */
+  readonly lastPerSecond: number;
+  readonly mostPerSecond: number;
+}
+
 export type ElasticEvent =
   /** A worker's heartbeat; `pool` as it says itself. */
   | {
@@ -37,18 +47,25 @@ export type ElasticEvent =
         readonly ref: string;
         readonly rowsPerSecond: number;
         readonly queuedRows: number;
+        /** Of both, what was sent as batch. */
+        readonly batch?: { readonly rowsPerSecond: number; readonly queuedRows: number };
       }[];
     }
+  /** Jobs that are not done, all of them; `items` of each are left. */
   | {
+      readonly type: "jobsHeard";
+      readonly jobs: readonly {
+        readonly model: string;
+        readonly items: number;
+        readonly acceptedAtUs: number;
+      }[];
+    }
+  | ({
       readonly type: "forecastMade";
       readonly model: string;
-      readonly forecast: Forecast;
-      /** Mean rows of a request, as counted. */
-      readonly rowsPerRequest: number;
-      /** Requests a second: those of the last steps, and the most of the history. */
-      readonly lastPerSecond: number;
-      readonly mostPerSecond: number;
-    }
+      /** Of the model's batch work, where it may wait: the rest of the event is without it then. */
+      readonly batch?: Foretold;
+    } & Foretold)
   /** A pool gave what was asked of it, or did not. */
   | { readonly type: "poolAnswered"; readonly pool: Pool; readonly refused: boolean }
   | { readonly type: "woke" };

@@ -11,10 +11,36 @@ interface Known {
   heardAtUs: number;
 }
 
-interface Load {
+/** What is asked of a model now, and what of it was sent as batch. */
+export interface Load {
   readonly rowsPerSecond: number;
   readonly queuedRows: number;
+  readonly batchRowsPerSecond: number;
+  readonly batchQueuedRows: number;
 }
+
+const NO_LOAD: Load = {
+  rowsPerSecond: 0,
+  queuedRows: 0,
+  batchRowsPerSecond: 0,
+  batchQueuedRows: 0,
+};
+
+const sumOf = (a: Load, b: Load): Load => ({
+  rowsPerSecond: a.rowsPerSecond + b.rowsPerSecond,
+  queuedRows: a.queuedRows + b.queuedRows,
+  batchRowsPerSecond: a.batchRowsPerSecond + b.batchRowsPerSecond,
+  batchQueuedRows: a.batchQueuedRows + b.batchQueuedRows,
+});
+
+type Heard = Extract<ElasticEvent, { type: "loadsHeard" }>["loads"][number];
+
+export const loadOf = ({ batch, queuedRows, rowsPerSecond }: Heard): Load => ({
+  rowsPerSecond,
+  queuedRows,
+  batchRowsPerSecond: batch?.rowsPerSecond ?? 0,
+  batchQueuedRows: batch?.queuedRows ?? 0,
+});
 
 /** Model names without their versions, as demand is by name. */
 export const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf("@"));
@@ -53,12 +79,9 @@ export class FleetState {
 
   loads(event: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
     const of = new Map<string, Load>();
-    for (const { ref, ...load } of event.loads) {
-      const before = of.get(nameOf(ref)) ?? { rowsPerSecond: 0, queuedRows: 0 };
-      of.set(nameOf(ref), {
-        rowsPerSecond: before.rowsPerSecond + load.rowsPerSecond,
-        queuedRows: before.queuedRows + load.queuedRows,
-      });
+    for (const load of event.loads) {
+      const name = nameOf(load.ref);
+      of.set(name, sumOf(of.get(name) ?? NO_LOAD, loadOf(load)));
     }
     this.#loads.set(event.scheduler, { atUs: nowUs, of });
   }
@@ -88,11 +111,7 @@ export class FleetState {
     const sums = new Map<string, Load>();
     for (const { of } of this.#loads.values()) {
       for (const [model, load] of of) {
-        const before = sums.get(model) ?? { rowsPerSecond: 0, queuedRows: 0 };
-        sums.set(model, {
-          rowsPerSecond: before.rowsPerSecond + load.rowsPerSecond,
-          queuedRows: before.queuedRows + load.queuedRows,
-        });
+        sums.set(model, sumOf(sums.get(model) ?? NO_LOAD, load));
       }
     }
     return sums;

@@ -14,10 +14,19 @@ const MODELS_MAX = 1_000;
 /** A fact that comes later than this after its time changes nothing that was used. */
 const SETTLED_US = 90_000_000;
 
+/** What may be told apart: all of a model's load, what is urgent of it, and what may wait. */
+export type LoadPart = "all" | "urgent" | "batch";
+
 interface Sums {
-  arrivals: number;
-  rows: number;
+  readonly arrivals: number;
+  readonly rows: number;
+  /** Of them, of priority batch. */
+  readonly batchArrivals: number;
+  readonly batchRows: number;
+  readonly batchServed: number;
 }
+
+const NOTHING: Sums = { arrivals: 0, rows: 0, batchArrivals: 0, batchRows: 0, batchServed: 0 };
 
 interface Counted {
   readonly steps: Map<number, Sums>;
@@ -39,7 +48,7 @@ export class LoadHistory {
   #firstStep = Number.POSITIVE_INFINITY;
 
   /** Each fact once. */
-  add({ model, atUs, arrivals, rows }: LoadFact): void {
+  add({ model, atUs, arrivals, priority, rows, served }: LoadFact): void {
     let counted = this.#models.get(model);
     if (counted === undefined) {
       if (this.#models.size >= MODELS_MAX) return;
@@ -49,8 +58,15 @@ export class LoadHistory {
     const { steps } = counted;
     const step = Math.floor(atUs / STEP_US);
     counted.firstStep = Math.min(counted.firstStep, step);
-    const sums = steps.get(step) ?? { arrivals: 0, rows: 0 };
-    steps.set(step, { arrivals: sums.arrivals + arrivals, rows: sums.rows + rows });
+    const sums = steps.get(step) ?? NOTHING;
+    const isBatch = priority === "batch";
+    steps.set(step, {
+      arrivals: sums.arrivals + arrivals,
+      rows: sums.rows + rows,
+      batchArrivals: sums.batchArrivals + (isBatch ? arrivals : 0),
+      batchRows: sums.batchRows + (isBatch ? rows : 0),
+      batchServed: sums.batchServed + (isBatch ? served : 0),
+    });
     this.#note(step);
   }
 
@@ -64,7 +80,7 @@ export class LoadHistory {
   }
 
   /** Up to the last step that is over and settled; undefined before there is one. */
-  of(model: string, nowUs: number): ModelHistory | undefined {
+  of(model: string, nowUs: number, part: LoadPart = "all"): ModelHistory | undefined {
     const counted = this.#models.get(model);
     const end = Math.floor((nowUs - SETTLED_US) / STEP_US);
     if (counted === undefined || end <= counted.firstStep) return undefined;
@@ -76,16 +92,18 @@ export class LoadHistory {
     let rows = 0;
     for (let step = first; step < end; step++) {
       const sums = steps.get(step);
-      values.push(sums?.arrivals ?? (this.#counted.has(step) ? 0 : Number.NaN));
-      most = Math.max(most, sums?.arrivals ?? 0);
-      arrivals += sums?.arrivals ?? 0;
-      rows += sums?.rows ?? 0;
+      const counts = partOf(sums ?? NOTHING, part);
+      const isMissing = sums === undefined && !this.#counted.has(step);
+      values.push(isMissing ? Number.NaN : counts.count);
+      most = Math.max(most, counts.count);
+      arrivals += counts.arrivals;
+      rows += counts.rows;
     }
     const last = values.slice(-3).filter((value) => !Number.isNaN(value));
     const perSecond = STEP_US / 1_000_000;
     return {
       series: { startUs: first * STEP_US, stepUs: STEP_US, values },
-      rowsPerRequest: rows === 0 ? 1 : rows / arrivals,
+      rowsPerRequest: rows === 0 || arrivals === 0 ? 1 : rows / arrivals,
       lastPerSecond:
         last.reduce((sum, value) => sum + value, 0) / Math.max(1, last.length) / perSecond,
       mostPerSecond: most / perSecond,
@@ -108,5 +126,20 @@ export class LoadHistory {
   #note(step: number): void {
     this.#counted.add(step);
     this.#firstStep = Math.min(this.#firstStep, step);
+  }
+}
+
+/** What was asked of batch counts when it is served: items of jobs are asked again until then. */
+function partOf(sums: Sums, part: LoadPart): { count: number; arrivals: number; rows: number } {
+  const { arrivals, batchArrivals, batchRows, batchServed, rows } = sums;
+  switch (part) {
+    case "all":
+      return { count: arrivals, arrivals, rows };
+    case "batch":
+      return { count: batchServed, arrivals: batchArrivals, rows: batchRows };
+    case "urgent": {
+      const urgent = arrivals - batchArrivals;
+      return { count: urgent, arrivals: urgent, rows: rows - batchRows };
+    }
   }
 }

@@ -66,3 +66,13 @@ test("what is older than six weeks is forgotten", () => {
   expect(series?.values.at(-1)).toBe(20);
   expect(series?.values.filter((value) => value === 10)).toEqual([]);
 });
+
+test("urgent and batch load are told apart; of batch counts what was served", () => {
+  const history = new LoadHistory();
+  history.add(fact("a", 0, 10, 40));
+  history.add({ ...fact("a", 1, 8, 16), priority: "batch", served: 3, refused: 5 });
+  const of = (part: "all" | "urgent" | "batch") => history.of("a", STEP_US + 90_000_000, part);
+  expect(of("all")?.series.values).toEqual([18]);
+  expect(of("urgent")).toMatchObject({ series: { values: [10] }, rowsPerRequest: 4 });
+  expect(of("batch")).toMatchObject({ series: { values: [3] }, rowsPerRequest: 2 });
+});

@@ -40,6 +40,38 @@ export function fillTroughs(
   return { added, undone: Math.max(0, work - room(low)) };
 }
 
+/** Work of which so much is to be done within the first so many steps. */
+export interface DueWork {
+  readonly withinSteps: number;
+  readonly work: number;
+}
+
+/**
+ * The same where work is due at different times: what is due first is given room first, so that
+ * work which waits for a trough is not put off again by each new plan. Work is taken to be there
+ * from the first step on.
+ */
+export function fillByDue(
+  steps: readonly TroughStep[],
+  due: readonly DueWork[],
+  levelMax: number,
+): { readonly added: readonly number[]; readonly undone: number } {
+  const added = steps.map(() => 0);
+  let total = 0;
+  let most = 0;
+  for (const { withinSteps, work } of due.toSorted((a, b) => a.withinSteps - b.withinSteps)) {
+    total += work;
+    const raised = steps.slice(0, withinSteps).map(({ workers, free }, at) => {
+      const more = added[at] ?? 0;
+      return { workers: workers + more, free: free + more };
+    });
+    const filled = fillTroughs(raised, total, levelMax);
+    for (const [at, more] of filled.added.entries()) added[at] = (added[at] ?? 0) + more;
+    most = Math.max(most, filled.undone);
+  }
+  return { added, undone: most };
+}
+
 /** The last level is seldom needed in every step: the deepest troughs keep it. */
 function takeBack(steps: readonly TroughStep[], added: number[], spare: number): void {
   const filled = steps.flatMap(({ workers, free }, at) =>

@@ -1,4 +1,4 @@
-export { FILL_SHARE, fillTroughs, type TroughStep } from "./deferring.ts";
+export { type DueWork, FILL_SHARE, fillByDue, fillTroughs, type TroughStep } from "./deferring.ts";
 export {
   type Counted,
   FleetCore,
@@ -21,6 +21,7 @@ export {
   countOf,
   type Deferrable,
   describeReason,
+  type DueRequests,
   type ModelDemand,
   type Placement,
   type Plan,

@@ -6,16 +6,19 @@
 
 import type { PriceBook } from "@millrace/costing";
 import { assert } from "@millrace/std";
-import { fillTroughs } from "./deferring.ts";
+import { type DueWork, fillByDue } from "./deferring.ts";
 import { type PackKind, type PackModel, type Packed, packModels } from "./packing.ts";
 import type {
   Capacity,
+  Deferrable,
+  DueRequests,
   ModelDemand,
   Plan,
   PlanRules,
   PlanStep,
   Reason,
   Shortfall,
+  Waiting,
 } from "./plan.ts";
 import { Shortfalls } from "./shortfalls.ts";
 import {
@@ -54,10 +57,9 @@ export function planFleet(request: PlanRequest): Plan {
   const packed = Array.from({ length: count }, (_, at) =>
     packStep(request, kinds, at, 1, shortfalls),
   );
-  const extra = deferWork(request, packed, shortfalls);
+  const deferred = deferWork(request, packed, shortfalls);
   const steps = packed.map((each, at) => {
-    const added = new Map([...extra].map(([kind, byStep]) => [kind, byStep[at] ?? 0]));
-    const step = arrange(request, each, added, at, []);
+    const step = arrange(request, each, deferred, at, []);
     return withinBudget(request, kinds, step, at, shortfalls);
   });
   const micros = steps.reduce((sum, step) => sum + (step.microsPerHour * stepUs) / HOUR_US, 0);
@@ -174,26 +176,38 @@ function starved(
   return { rate: 0, workers: 0 };
 }
 
-/** Workers to add by kind and step, so that work that may wait is done within the horizon. */
+/** What may wait on one kind, and the workers to add for it by step. */
+interface Deferred {
+  readonly added: readonly number[];
+  readonly waiting: Waiting;
+}
+
+/** So that work that may wait is done when it is due, by kind. */
 function deferWork(
   request: PlanRequest,
   packed: readonly PackedStep[],
   shortfalls: Shortfalls,
-): Map<string, readonly number[]> {
-  const work = new Map<string, number>();
-  let limit = 0;
+): Map<string, Deferred> {
+  const works = new Map<string, { due: DueWork[]; models: string[]; limit: number }>();
   for (const demand of request.demands) {
     if (demand.deferrable === undefined) continue;
-    const { backlog, arrivals } = demand.deferrable;
-    const requests = arrivals.reduce((sum, each) => sum + each, backlog);
     const [kind, capacity] = bulkKindOf(request, demand) ?? [];
     if (kind === undefined || capacity === undefined) continue;
     const perStep = (capacity * request.stepUs) / SECOND_US;
-    work.set(kind, (work.get(kind) ?? 0) + requests / perStep);
-    limit += demand.workersMax;
+    const due = dueOf(demand.deferrable, packed.length).map(({ withinSteps, requests }) => ({
+      withinSteps,
+      work: requests / perStep,
+    }));
+    if (due.length === 0) continue;
+    const before = works.get(kind) ?? { due: [], models: [], limit: 0 };
+    works.set(kind, {
+      due: [...before.due, ...due],
+      models: [...before.models, demand.model],
+      limit: before.limit + demand.workersMax,
+    });
   }
   return new Map(
-    [...work].map(([kind, amount]) => {
+    [...works].map(([kind, { due, limit, models }]) => {
       const troughs = packed.map((step, at) => ({
         workers: step.workers.get(kind) ?? 0,
         free:
@@ -201,13 +215,43 @@ function deferWork(
           expectedRoom(request, step, kind, at) +
           spareOf(request, step.workers.get(kind) ?? 0),
       }));
-      const { added, undone } = fillTroughs(troughs, amount, Math.min(WORKERS_MAX, limit));
+      const { added, undone } = fillByDue(troughs, due, Math.min(WORKERS_MAX, limit));
+      const amount = due.reduce((sum, { work }) => sum + work, 0);
+      const hours = (work: number): number => (work * request.stepUs) / HOUR_US;
       if (undone > 0) {
-        shortfalls.addLimit("deferrable work", "workersMax", amount, amount - undone, 0);
+        const message =
+          `${hours(undone).toFixed(1)} of ${hours(amount).toFixed(1)} worker-hours that may wait ` +
+          `are not done in time by ${limit} workers: raise the limit, or let them wait longer`;
+        const [needed, allowed] = [amount, amount - undone];
+        shortfalls.add({
+          atUs: 0,
+          of: "deferrable work",
+          limit: "workersMax",
+          needed,
+          allowed,
+          message,
+        });
       }
-      return [kind, added];
+      const workerHours = hours(amount);
+      return [kind, { added, waiting: { models, workerHours } }];
     }),
   );
+}
+
+/** When what waits and what comes is due; together where that is in the same step. */
+function dueOf({ arrivals, backlog, due = [], waitSteps }: Deferrable, steps: number) {
+  const byStep = new Map<number, number>();
+  const add = (withinSteps: number, requests: number): void => {
+    if (requests <= 0) return;
+    const within = Math.max(1, Math.min(steps, withinSteps));
+    byStep.set(within, (byStep.get(within) ?? 0) + requests);
+  };
+  for (const { requests, withinSteps } of due) add(withinSteps, requests);
+  add(steps, backlog - due.reduce((sum, { requests }) => sum + requests, 0));
+  for (const [at, requests] of arrivals.entries()) {
+    add(at + 1 + (waitSteps ?? Number.POSITIVE_INFINITY), requests);
+  }
+  return [...byStep].map(([withinSteps, requests]): DueRequests => ({ withinSteps, requests }));
 }
 
 /** Spot workers that only stand by for others are free for work that may wait. */
@@ -240,7 +284,7 @@ function bulkKindOf(request: PlanRequest, demand: ModelDemand): [string, number]
 function arrange(
   { startUs, stepUs, prices, rules }: PlanRequest,
   packed: PackedStep,
-  added: ReadonlyMap<string, number>,
+  deferred: ReadonlyMap<string, Deferred>,
   at: number,
   reasons: readonly Reason[],
 ): PlanStep {
@@ -250,7 +294,8 @@ function arrange(
   let startUpUs = 0;
   const workers = prices.kinds.flatMap(({ kind, startUpSeconds }) => {
     const own = packed.workers.get(kind) ?? 0;
-    const more = added.get(kind) ?? 0;
+    const { added = [], waiting } = deferred.get(kind) ?? {};
+    const more = added[at] ?? 0;
     if (own + more === 0) return [];
     needed.set(kind, own + more);
     startUpUs = Math.max(startUpUs, startUpSeconds * SECOND_US);
@@ -264,7 +309,7 @@ function arrange(
       models: models.map((each) => each.model),
       loadWorkers,
     });
-    if (more > 0) all.push({ rule: "deferred", kind, workers: more });
+    if (waiting !== undefined) all.push({ rule: "deferred", kind, workers: more, ...waiting });
     if (rules.spot !== undefined) all.push(...reasonsOfSpread(kind, own + more, groups));
     return groups;
   });

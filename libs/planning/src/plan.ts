@@ -26,6 +26,15 @@ export interface ModelDemand {
 export interface Deferrable {
   readonly backlog: number;
   readonly arrivals: readonly number[];
+  /** What arrives may wait for so many steps; to the end of the horizon unless given. */
+  readonly waitSteps?: number;
+  /** What of the backlog is due within the first so many steps; the rest by the end. */
+  readonly due?: readonly DueRequests[];
+}
+
+export interface DueRequests {
+  readonly withinSteps: number;
+  readonly requests: number;
 }
 
 /** Requests per second that one worker serves within the model's objective, as measured. */
@@ -109,9 +118,16 @@ export type Reason =
       readonly need: number;
     }
   | { readonly rule: "no-spot"; readonly kind: string }
-  | { readonly rule: "deferred"; readonly kind: string; readonly workers: number }
+  /** Workers that are there for work that may wait; none where there is room without. */
+  | ({ readonly rule: "deferred"; readonly kind: string; readonly workers: number } & Waiting)
   | { readonly rule: "budget"; readonly servedShare: number }
   | { readonly rule: "limit"; readonly model: string; readonly workers: number };
+
+/** What may wait, over the whole horizon, in hours of one worker. */
+export interface Waiting {
+  readonly models: readonly string[];
+  readonly workerHours: number;
+}
 
 export function describeReason(reason: Reason): string {
   switch (reason.rule) {
@@ -127,12 +143,23 @@ export function describeReason(reason: Reason): string {
     case "no-spot":
       return `${reason.kind} on demand: spot is not cheaper, or not offered`;
     case "deferred":
-      return `${reason.workers} more ${reason.kind}: work that may wait needs this trough`;
+      return describeWaiting(reason);
     case "budget":
       return `${percent(reason.servedShare)} of the load: the budget allows no more`;
     case "limit":
       return `${reason.model} held at ${reason.workers} workers: its own limit`;
   }
+}
+
+function describeWaiting({
+  kind,
+  models,
+  workerHours,
+  workers,
+}: Extract<Reason, { readonly rule: "deferred" }>): string {
+  const what = `${workerHours.toFixed(1)} worker-hours of ${models.join(", ")} may wait`;
+  if (workers === 0) return `no ${kind} more: ${what}, and have room elsewhere`;
+  return `${workers} more ${kind}: ${what}, and need this trough`;
 }
 
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

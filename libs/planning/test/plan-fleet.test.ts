@@ -113,10 +113,40 @@ describe("a plan", () => {
     const room = counts.reduce((sum, count, at) => sum + count * 95 - (rates[at] ?? 0), 0);
     expect(room * 300 * FILL_SHARE).toBeGreaterThanOrEqual(40_000);
     const deferring = plan.steps.map(({ reasons }) =>
-      reasons.some(({ rule }) => rule === "deferred"),
+      reasons.flatMap((reason) => (reason.rule === "deferred" ? [reason.workers] : [])),
     );
-    expect(deferring.slice(0, 2)).toEqual([false, false]);
-    expect(deferring.slice(2)).toContain(true);
+    expect(deferring.slice(0, 2)).toEqual([[0], [0]]);
+    expect(deferring.slice(2).flat()).toContain((counts[2] ?? 0) - 1);
+    const words = plan.steps.map(({ reasons }) => reasons.map(describeReason).join("; "));
+    expect(words[0]).toContain("no gpu-l4 more: 0.1 worker-hours of resnet may wait");
+    expect(words.slice(2).join()).toMatch(/\d more gpu-l4: 0.1 worker-hours of resnet may wait/);
+  });
+
+  test("gives what is due soon its room before the trough, and the rest the trough", () => {
+    // A worker that is added does 95 x 300 x 0.9 = 25,650 requests in a step.
+    const rates = [950, 950, 95, 95];
+    const counts = (due: readonly { withinSteps: number; requests: number }[]): number[] => {
+      const deferrable = { backlog: 50_000, arrivals: [0, 0, 0, 0], due };
+      const plan = planFleet(request([demand(rates, { deferrable })]));
+      return plan.steps.map(({ workers }) => countOf(workers, "gpu-l4"));
+    };
+    expect(counts([])).toEqual([10, 10, 2, 2]);
+    expect(counts([{ withinSteps: 1, requests: 25_000 }])).toEqual([11, 10, 2, 1]);
+    expect(counts([{ withinSteps: 2, requests: 50_000 }])).toEqual([11, 11, 1, 1]);
+    // What arrives may wait as long as what is there.
+    const arrivals = [25_000, 0, 0, 0];
+    const plan = planFleet(
+      request([demand(rates, { deferrable: { backlog: 0, arrivals, waitSteps: 0 } })]),
+    );
+    expect(countOf(plan.steps[0]?.workers ?? [], "gpu-l4")).toBe(11);
+  });
+
+  test("says how much of what may wait is not done in time", () => {
+    const deferrable = { backlog: 10_000_000, arrivals: [0, 0] };
+    const plan = planFleet(request([demand([90, 90], { deferrable, workersMax: 3 })]));
+    expect(plan.infeasible.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^\d+\.\d of 29\.2 worker-hours that may wait .* by 3 workers/),
+    ]);
   });
 
   test("puts deferrable work on the spare spot workers before it adds others", () => {

@@ -97,6 +97,10 @@ export const modelLoadSchema = v.object({
   queueUs: v.optional(v.tuple([whole, whole, whole])),
   /** Arrivals a second, smoothed. */
   rowsPerSecond: v.pipe(v.number(), v.minValue(0)),
+  /** Of the queued rows and the arrivals, those of priority batch; absent where there are none. */
+  batch: v.optional(
+    v.object({ queuedRows: whole, rowsPerSecond: v.pipe(v.number(), v.minValue(0)) }),
+  ),
 });
 export type ModelLoad = v.InferOutput<typeof modelLoadSchema>;
 

@@ -36,6 +36,7 @@ interface Ahead {
 
 /** Deadlines so close together are predicted together. */
 const SAME_DEADLINE_US = 5_000;
+const BATCH: Tier = 2;
 const DRAINING = fault("DRAINING", "the scheduler is shutting down");
 const TOO_MANY_MODELS = fault("MODEL_NOT_FOUND", "too many models");
 const OUT_OF_REACH = fault("DEADLINE_UNREACHABLE", "it waited until its deadline was out of reach");
@@ -83,13 +84,16 @@ export class Admitting {
     }
     this.#replaceResent(model, frame);
     let rows = 0;
+    let batchRows = 0;
     let ahead: Ahead | undefined;
     for (const ticket of frame.tickets) {
       rows += ticket.rows;
+      if (ticket.tier === BATCH) batchRows += ticket.rows;
       ahead = this.#ahead(model, ticket, ahead, nowUs);
       this.#admit(model, frame.ingress, ticket, ahead.us, nowUs);
     }
     model.arrivals.observe(rows, nowUs);
+    if (batchRows > 0) model.batchArrivals.observe(batchRows, nowUs);
     model.lastUsedUs = nowUs;
     this.#lookLater(model, nowUs);
     return model;
@@ -117,7 +121,7 @@ export class Admitting {
       model.lookAtUs = Infinity;
       const { code, message } = isAlone ? NO_WORKER_CAME : OUT_OF_REACH;
       for (const entry of model.queue.takeDue(nowUs + this.#leastUs(model))) {
-        this.#noteMissed(model, nowUs);
+        this.#noteMissed(model, entry.ticket, nowUs);
         this.#effects.refuseQueued(entry, code, message, nowUs);
       }
       if (model.queue.size === 0) this.#models.waiting.delete(model);
@@ -173,7 +177,7 @@ export class Admitting {
     const takesUs = othersUs === undefined ? 0 : this.#takesUs(model, ticket, othersUs, deadlineUs);
     const { marginUs, reserve } = this.#options;
     if (nowUs + takesUs * (1 + reserve) + marginUs > deadlineUs) {
-      this.#noteMissed(model, nowUs);
+      this.#noteMissed(model, ticket, nowUs);
       const message = `it would take about ${takesUs} us, ${ticket.remainingUs} us are left`;
       return this.#effects.refuse(ingress, ticket, "DEADLINE_UNREACHABLE", message, 0);
     }
@@ -203,9 +207,10 @@ export class Admitting {
   }
 
   /** A load is made for those who ask again, though it came too late for the first. */
-  #noteMissed(model: ModelState, nowUs: number): void {
+  #noteMissed(model: ModelState, { tier }: Ticket, nowUs: number): void {
     if (this.#pool.holders(model.ref).size > 0) return;
     model.missedUntilUs = nowUs + this.#options.missedForUs;
+    if (tier !== BATCH) model.urgentMissedUntilUs = model.missedUntilUs;
   }
 
   /** Wait and run of a ticket that arrives now. */

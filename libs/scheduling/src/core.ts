@@ -278,6 +278,10 @@ export class SchedulerCore {
       const rowsPerSecond = model.arrivals.rowsPerSecond(nowUs);
       const queuedRows = model.wantedRows(nowUs);
       if (queuedRows === 0 && rowsPerSecond === 0) continue;
+      const batch = {
+        queuedRows: model.batchRows(nowUs),
+        rowsPerSecond: model.batchArrivals.rowsPerSecond(nowUs),
+      };
       loads.push({
         ref: model.ref,
         queuedRows,
@@ -286,6 +290,7 @@ export class SchedulerCore {
         computeUs: Math.ceil(model.fastestUs(1)),
         ...(model.queue.size > 0 ? { queueUs: this.#waits.tiersUs(model) } : {}),
         rowsPerSecond,
+        ...(batch.queuedRows > 0 || batch.rowsPerSecond > 0 ? { batch } : {}),
       });
     }
     return loads;

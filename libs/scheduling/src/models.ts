@@ -18,6 +18,8 @@ export class ModelState {
   readonly ref: string;
   readonly queue: ModelQueue;
   readonly arrivals = new Arrivals();
+  /** Of them, those sent as batch: where they may wait, they ask for no workers. */
+  readonly batchArrivals = new Arrivals();
   readonly profiles = new Map<DeviceClass, Profile>();
   /** Undefined while tickets came before the registry's word. */
   spec: ModelSpec | undefined;
@@ -31,6 +33,8 @@ export class ModelState {
   lastUsedUs = -Infinity;
   /** Requests could not wait for a first copy: it counts as waited for until then. */
   missedUntilUs = -Infinity;
+  /** Until then one of them was not sent as batch. */
+  urgentMissedUntilUs = -Infinity;
   /** The queue is held back for company until then; -1 when it is not, or was already. */
   holdUntilUs = -1;
   held: Queued | undefined;
@@ -62,6 +66,12 @@ export class ModelState {
   /** Rows that wait, and one for those that could not wait for the load that they call for. */
   wantedRows(nowUs: number): number {
     return this.isMissed(nowUs) ? 1 : this.queue.rowsThrough(2);
+  }
+
+  /** Of the wanted rows, those sent as batch. */
+  batchRows(nowUs: number): number {
+    if (!this.isMissed(nowUs)) return this.queue.batchRows;
+    return nowUs < this.urgentMissedUntilUs ? 0 : 1;
   }
 
   /** A resident from other bytes is another model, whatever its name (I8). */

@@ -7,6 +7,7 @@ export type { JobChange, JobRead, JobRecords } from "./jobs/job-records.ts";
 export type { ChunkCounts, ChunkKey, JobResults } from "./jobs/job-results.ts";
 export { type JobStore, openJobStore } from "./jobs/job-store.ts";
 export type { FairQueue } from "./jobs/lane-queue.ts";
+export { readOpenJobs } from "./jobs/open-jobs.ts";
 export { ACK_WAIT_MS, type JobStorageOptions } from "./jobs/job-streams.ts";
 export type { Task, WorkQueue } from "./jobs/work-queue.ts";
 export {

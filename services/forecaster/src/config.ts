@@ -12,6 +12,7 @@ import {
   textField,
   wholeField,
 } from "@millrace/runtime";
+import { BATCH_WAIT_SECONDS_MAX } from "@millrace/costing";
 import { FLEET_POLICIES } from "@millrace/elasticity";
 import { PROPHET_PARTS } from "./prophet-days.ts";
 
@@ -53,9 +54,15 @@ export const fields = defineConfig({
   }),
   limitsFile: optionalField(
     textField("MILLRACE_MODEL_LIMITS_FILE", {
-      help: "JSON file of models' own limits: workersMin, workersMax, budgetPerHour",
+      help: "JSON file of models' own limits: workersMin, workersMax, budgetPerHour, batchWaitSeconds",
     }),
   ),
+  batchWaitSeconds: wholeField("MILLRACE_BATCH_WAIT_S", {
+    min: 0,
+    max: BATCH_WAIT_SECONDS_MAX,
+    default: 0,
+    help: "how long jobs and other batch work may wait for a trough; 0 adds workers for them at once",
+  }),
   advisory: flagField("MILLRACE_ADVISORY", {
     default: false,
     help: "says what it would do and does not do it",

@@ -8,7 +8,9 @@ import {
   type ElasticCore,
   type ElasticEffect,
   type ElasticEvent,
+  type Foretold,
   LoadHistory,
+  type LoadPart,
 } from "@millrace/elasticity";
 import { type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
 import type { KnownEvent } from "@millrace/forecasting";
@@ -17,12 +19,13 @@ import { describeReason, type Plan } from "@millrace/planning";
 import type { Series } from "@millrace/load-facts";
 import type { LedgerEntry, LoadFact } from "@millrace/protocol";
 import { nowUs, type WallClock } from "@millrace/runtime";
-import type { Log } from "@millrace/std";
+import { type Log, present } from "@millrace/std";
 import { Booking } from "./booking.ts";
 import type { BudgetWatch } from "./budget-watch.ts";
 import { FactsReader } from "./facts-reader.ts";
 import { Fitting, type FitOptions } from "./fitting.ts";
 import { type Hearing, openHearing } from "./hearing.ts";
+import { JobBacklog } from "./job-backlog.ts";
 import type { Figures } from "./figures.ts";
 import type { ProphetDays } from "./prophet-days.ts";
 
@@ -34,6 +37,8 @@ export interface ElasticServiceOptions {
   readonly documents: Documents;
   readonly driver: FleetDriver | undefined;
   readonly events: readonly KnownEvent[];
+  /** Whether the batch work of any model may wait. */
+  readonly defers: boolean;
   /** Absent where Prophet is off. */
   readonly prophet: ProphetDays | undefined;
   /** Absent where no month's budget is set. */
@@ -55,6 +60,7 @@ export class ElasticService implements AsyncDisposable {
   readonly #fitting = new Fitting();
   readonly #booking: Booking;
   readonly #hearing: Hearing;
+  readonly #backlog: JobBacklog | undefined;
   readonly #keeper: FleetKeeper | undefined;
   readonly #stopping = new AbortController();
   readonly #refused = new Set<string>();
@@ -75,6 +81,7 @@ export class ElasticService implements AsyncDisposable {
     this.#booking = new Booking({ ledger: openLedger(connection), log, written });
     const post = (event: ElasticEvent): void => this.#step(event);
     this.#hearing = openHearing({ bus, clock, nowUs, log, post });
+    if (options.defers) this.#backlog = new JobBacklog({ connection, clock, log, post });
     this.#keeper = driver === undefined ? undefined : new FleetKeeper({ driver, nowUs });
   }
 
@@ -110,6 +117,7 @@ export class ElasticService implements AsyncDisposable {
       this.#hearing.takeCrossed();
       return;
     }
+    void this.#backlog?.look();
     if (clock.nowUs() >= core.wakeAtUs) {
       this.#step({ type: "woke" });
       await this.#keep();
@@ -163,7 +171,7 @@ export class ElasticService implements AsyncDisposable {
   }
 
   async #fit(model: string): Promise<void> {
-    const { clock, figures, log } = this.#options;
+    const { clock, core, figures, log } = this.#options;
     const history = this.#history.of(model, clock.nowUs());
     if (history === undefined || this.#stopping.signal.aborted) return;
     try {
@@ -172,13 +180,27 @@ export class ElasticService implements AsyncDisposable {
         await this.#fitOptions(model, history.series),
       );
       const { series: _, ...rates } = history;
-      this.#step({ type: "forecastMade", model, forecast, ...rates });
+      const whole = { forecast, ...rates };
+      const parts = core.defers(model) ? await this.#fitParts(model) : whole;
+      this.#step({ type: "forecastMade", model, ...parts });
       figures.fitted(model, fitUs);
       this.#put(model, forecast);
       log.info({ model, method: forecast.method, fitUs }, "forecast");
     } catch (err) {
       if (!this.#stopping.signal.aborted) log.error({ err, model }, "forecast");
     }
+  }
+
+  /** What must be served at once, and what may wait, each by itself. */
+  async #fitParts(model: string): Promise<Foretold & { readonly batch: Foretold }> {
+    const { clock, events } = this.#options;
+    const fit = async (part: LoadPart): Promise<Foretold> => {
+      const counted = present(this.#history.of(model, clock.nowUs(), part), `load of ${model}`);
+      const { series, ...rates } = counted;
+      return { forecast: (await this.#fitting.fit(series, { events })).forecast, ...rates };
+    };
+    const urgent = await fit("urgent");
+    return { ...urgent, batch: await fit("batch") };
   }
 
   /** Prophet has its own thread, which is replaced in time: its Stan module leaks. */

@@ -64,10 +64,13 @@ export function openHearing(options: {
     const beat = decodeJson(schedulerHeartbeatSchema, bytes);
     if (!beat.ok) return log.warn({ subject, ...beat.error }, "a heartbeat was not understood");
     // Per second of the clock that load is counted by.
-    const loads = beat.value.loads.map(({ ref, queuedRows, rowsPerSecond }) => ({
+    const loads = beat.value.loads.map(({ batch, ref, queuedRows, rowsPerSecond }) => ({
       ref,
       queuedRows,
       rowsPerSecond: rowsPerSecond / clock.scale,
+      ...(batch === undefined
+        ? {}
+        : { batch: { ...batch, rowsPerSecond: batch.rowsPerSecond / clock.scale } }),
     }));
     post({ type: "loadsHeard", scheduler: beat.value.id, loads });
   });

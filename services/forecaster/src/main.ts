@@ -81,6 +81,7 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
       documents,
       driver,
       events,
+      defers: config.batchWaitSeconds > 0 || [...limits.values()].some(mayWait),
       prophet: config.prophet === "off" ? undefined : openProphet(config.prophet, opened),
       budget: openBudget(config, prices, bus, log),
       figures,
@@ -101,6 +102,8 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   signal.addEventListener("abort", () => void service[Symbol.asyncDispose](), { once: true });
   await running;
 }
+
+const mayWait = ({ batchWaitSeconds = 0 }: ModelLimits): boolean => batchWaitSeconds > 0;
 
 function openProphet(part: ProphetPart, opened: AsyncDisposableStack): ProphetDays {
   return new ProphetDays(opened.use(new ProphetThread()), part);
@@ -131,6 +134,7 @@ function optionsOf(
   return {
     policy: config.policy,
     limits,
+    batchWaitUs: config.batchWaitSeconds * SECOND_US,
     prices,
     kinds: prices.kinds.map(({ kind }) => kind),
     rules: {
