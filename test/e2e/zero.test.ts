@@ -3,30 +3,16 @@
  * any more, and a model that nobody asks for leaves its device until somebody does.
  */
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { dayPrices, renderPrices, serveFleet, UP_AGENT } from "@millrace/ctl";
-import {
-  DEFAULT_BACKOFF,
-  InstanceFleet,
-  memberVariables,
-  nodeService,
-  ProcessHost,
-  supervise,
-} from "@millrace/fleet";
 import { afterEach, describe, expect, test } from "vitest";
 import { ids2, lookup } from "../support/built-models.ts";
 import { type Cluster, EMULATED, startCluster } from "../support/cluster.ts";
+import { ElasticFleet } from "../support/elastic.ts";
 import { ask } from "../support/inference.ts";
 import { Members } from "../support/members.ts";
 import { freePorts } from "../support/ports.ts";
-import { mustSucceed } from "../support/result.ts";
-import { ROOT } from "../support/workspace.ts";
 
 const TIMEOUT_MS = 30_000;
 const TEST_MS = 90_000;
-const STOP_MS = 10_000;
 /** The forecaster's clock: its window of a minute is three seconds long. */
 const SCALE = 20;
 const HOLD_S = 2 * SCALE;
@@ -89,68 +75,17 @@ async function fromZero(metricsPort: number): Promise<{ count: number; seconds: 
   return { count: read("count"), seconds: read("sum") };
 }
 
-/** Processes of this machine, as an agent starts and ends them. */
-function openFleet({ broker, bus }: Cluster, cacheDirectory: string): InstanceFleet {
-  const pools = dayPrices(1).offers.map(({ kind, zone, lifecycle }) => ({ kind, zone, lifecycle }));
-  const launch = (id: string, pool: (typeof pools)[number]) => ({
-    backoff: DEFAULT_BACKOFF,
-    ...nodeService(join(ROOT, "services", "gpu-worker", "src", "main.ts"), {
-      ...EMULATED["gpu-worker"],
-      ...memberVariables(id, pool),
-      MILLRACE_NATS_URL: broker.url,
-      MILLRACE_NATS_SEED_FILE: broker.seedFile("gpu-worker"),
-      MILLRACE_DEVICE_MEMORY: "1GiB",
-      MILLRACE_METRICS_PORT: "0",
-      MILLRACE_LOG_LEVEL: "warn",
-      MILLRACE_CACHE_DIR: cacheDirectory,
-    }),
-  });
-  const nowUs = (): number => Math.floor(performance.now() * 1000);
-  const fleet = new InstanceFleet({ host: new ProcessHost({ launch }), pools, nowUs });
-  serveFleet(bus, fleet);
-  return fleet;
-}
-
-/** A forecaster that may let the fleet end; resolves when it has decided for the first time. */
-async function startForecaster({ broker }: Cluster, priceBook: string): Promise<void> {
-  const { promise: decided, resolve } = Promise.withResolvers<void>();
-  const beganMs = Date.now();
-  const forecaster = supervise({
-    name: "forecaster-1",
-    backoff: DEFAULT_BACKOFF,
-    ...nodeService(join(ROOT, "services", "forecaster", "src", "main.ts"), {
-      MILLRACE_ID: "forecaster-1",
-      MILLRACE_NATS_URL: broker.url,
-      MILLRACE_NATS_SEED_FILE: broker.seedFile("forecaster"),
-      MILLRACE_METRICS_PORT: "0",
-      MILLRACE_LOG_LEVEL: "info",
-      MILLRACE_FLEET: "agent",
-      MILLRACE_FLEET_AGENT: UP_AGENT,
-      MILLRACE_PRICE_BOOK: priceBook,
-      MILLRACE_WORKERS_MIN: "0",
-      MILLRACE_WORKERS_MAX: "1",
-      MILLRACE_ELASTIC_INTERVAL_MS: "200",
-      MILLRACE_ELASTIC_HOLD_S: String(HOLD_S),
-      MILLRACE_CLOCK: `${beganMs},${beganMs},${SCALE}`,
-    }),
-    onLine: (line) => {
-      if (line.includes("workers wanted")) resolve();
-    },
-  });
-  opened?.defer(() => forecaster.stop(STOP_MS));
-  await decided;
-}
-
-async function openElastic(): Promise<Stand & { readonly fleet: InstanceFleet }> {
+async function openElastic(): Promise<Stand & { readonly elastic: ElasticFleet }> {
   const stand = await open(0, { MILLRACE_WAIT_FOR_WORKERS: "true" });
-  const directory = await mkdtemp(join(tmpdir(), "millrace-zero-"));
-  opened?.defer(() => rm(directory, { recursive: true, force: true }));
-  const priceBook = join(directory, "prices.json");
-  await writeFile(priceBook, renderPrices(dayPrices(SCALE)));
-  const fleet = openFleet(stand.cluster, join(directory, "cache"));
-  opened?.use(fleet);
-  await startForecaster(stand.cluster, priceBook);
-  return { ...stand, fleet };
+  const elastic = await ElasticFleet.open(stand.cluster, { scale: SCALE });
+  opened?.use(elastic);
+  await elastic.forecaster({
+    MILLRACE_WORKERS_MIN: "0",
+    MILLRACE_WORKERS_MAX: "1",
+    MILLRACE_ELASTIC_HOLD_S: String(HOLD_S),
+  });
+  await stand.cluster.until("a first decision", () => elastic.log.includes("workers wanted"));
+  return { ...stand, elastic };
 }
 
 describe("a fleet of nobody", () => {
@@ -158,8 +93,8 @@ describe("a fleet of nobody", () => {
     "starts a worker for the first request, which waits for it, and ends it when idle",
     { timeout: TEST_MS },
     async () => {
-      const { cluster, fleet, metricsPort } = await openElastic();
-      const there = async (): Promise<number> => mustSucceed(await fleet.list()).members.length;
+      const { cluster, elastic, metricsPort } = await openElastic();
+      const there = (): Promise<number> => elastic.count();
       expect(await there()).toBe(0);
       const firstMs = await askOnce(cluster);
       expect(await there()).toBe(1);

@@ -12,16 +12,19 @@ export class Arrivals {
   #rows = 0;
   #windowStartUs = 0;
   #windowRows = 0;
+  #windowBatchRows = 0;
   #rate = 0;
+  #batchRate = 0;
 
-  /** A frame of `rows` rows arrived. */
-  observe(rows: number, nowUs: number): void {
+  /** A frame of `rows` rows arrived, of which so many were sent as batch. */
+  observe(rows: number, nowUs: number, batchRows = 0): void {
     const gap = nowUs - this.#lastUs;
     this.#gapUs = Number.isFinite(this.#gapUs) ? mix(this.#gapUs, gap) : gap;
     this.#rows = this.#rows === 0 ? rows : mix(this.#rows, rows);
     this.#lastUs = nowUs;
     this.#roll(nowUs);
     this.#windowRows += rows;
+    this.#windowBatchRows += batchRows;
   }
 
   /** Microseconds to the next frame and its rows, as of the last ones. */
@@ -34,6 +37,12 @@ export class Arrivals {
     return this.#rate;
   }
 
+  /** Of them, those sent as batch. */
+  batchRowsPerSecond(nowUs: number): number {
+    this.#roll(nowUs);
+    return this.#batchRate;
+  }
+
   get lastUs(): number {
     return this.#lastUs;
   }
@@ -41,9 +50,12 @@ export class Arrivals {
   #roll(nowUs: number): void {
     const passed = nowUs - this.#windowStartUs;
     if (passed < RATE_WINDOW_US) return;
-    this.#rate = passed > 10 * RATE_WINDOW_US ? 0 : (this.#windowRows * 1_000_000) / passed;
+    const perRow = passed > 10 * RATE_WINDOW_US ? 0 : 1_000_000 / passed;
+    this.#rate = this.#windowRows * perRow;
+    this.#batchRate = this.#windowBatchRows * perRow;
     this.#windowStartUs = nowUs;
     this.#windowRows = 0;
+    this.#windowBatchRows = 0;
   }
 }
 

@@ -103,7 +103,7 @@ test("adds no worker at the peak, and workers in the trough, with the reason for
   expect(rig.planned.slice(0, 24)).toEqual(Array.from({ length: 24 }, () => 5));
   const added = rig.planned.slice(24).reduce((sum, count) => sum + count - 1, 0);
   expect(added).toBe(10);
-  expect(rig.reasons[0]).toContain("no gpu-l4 more: 0.8 worker-hours of digits may wait");
+  expect(rig.reasons[0]).toContain("no gpu-l4 more: 0.7 worker-hours of digits may wait");
   expect(rig.reasons.slice(24).join()).toContain("1 more gpu-l4: 0.7 worker-hours of digits");
 });
 

@@ -92,8 +92,7 @@ export class Admitting {
       ahead = this.#ahead(model, ticket, ahead, nowUs);
       this.#admit(model, frame.ingress, ticket, ahead.us, nowUs);
     }
-    model.arrivals.observe(rows, nowUs);
-    if (batchRows > 0) model.batchArrivals.observe(batchRows, nowUs);
+    model.arrivals.observe(rows, nowUs, batchRows);
     model.lastUsedUs = nowUs;
     this.#lookLater(model, nowUs);
     return model;

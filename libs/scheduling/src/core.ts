@@ -280,7 +280,7 @@ export class SchedulerCore {
       if (queuedRows === 0 && rowsPerSecond === 0) continue;
       const batch = {
         queuedRows: model.batchRows(nowUs),
-        rowsPerSecond: model.batchArrivals.rowsPerSecond(nowUs),
+        rowsPerSecond: model.arrivals.batchRowsPerSecond(nowUs),
       };
       loads.push({
         ref: model.ref,

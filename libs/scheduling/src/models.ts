@@ -18,8 +18,6 @@ export class ModelState {
   readonly ref: string;
   readonly queue: ModelQueue;
   readonly arrivals = new Arrivals();
-  /** Of them, those sent as batch: where they may wait, they ask for no workers. */
-  readonly batchArrivals = new Arrivals();
   readonly profiles = new Map<DeviceClass, Profile>();
   /** Undefined while tickets came before the registry's word. */
   spec: ModelSpec | undefined;

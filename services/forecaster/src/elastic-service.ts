@@ -12,7 +12,7 @@ import {
   LoadHistory,
   type LoadPart,
 } from "@millrace/elasticity";
-import { type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
+import { type Comparison, type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
 import type { KnownEvent } from "@millrace/forecasting";
 import { type Documents, type Lease, openLedger } from "@millrace/history";
 import { describeReason, type Plan } from "@millrace/planning";
@@ -50,6 +50,7 @@ export interface ElasticServiceOptions {
 /** Facts are read this often, in real time; load facts come once a minute of their clock. */
 const READ_MS = 1_000;
 const TICK_MS = 100;
+const LIES_SHOWN = 10;
 /** Of the plan that is written down: the rest is in the core. */
 const STEPS_WRITTEN = 288;
 
@@ -67,6 +68,7 @@ export class ElasticService implements AsyncDisposable {
   #refitting: Promise<void> = Promise.resolve();
   #readAtMs = Number.NEGATIVE_INFINITY;
   #refit = false;
+  #lies = "";
 
   constructor(options: ElasticServiceOptions) {
     this.#options = options;
@@ -228,11 +230,27 @@ export class ElasticService implements AsyncDisposable {
     });
   }
 
+  /** News when it begins and when it changes. */
+  #contradicted(comparison: Comparison): void {
+    const { log } = this.#options;
+    const lies = liesOf(comparison).map(({ id, type }) => `${id} is ${type}`);
+    const words = lies.toSorted().join();
+    if (words === this.#lies) return;
+    this.#lies = words;
+    if (lies.length === 0) log.info({}, "the driver and the heartbeats agree again");
+    else {
+      const { disputed } = comparison;
+      const some = lies.slice(0, LIES_SHOWN);
+      log.warn({ count: lies.length, some, disputed }, "the driver is contradicted by heartbeats");
+    }
+  }
+
   async #keep(): Promise<void> {
     if (this.#keeper === undefined) return;
     const { figures } = this.#options;
     const report = await this.#keeper.tick(this.#hearing.workers());
     figures.kept(report);
+    this.#contradicted(report.comparison);
     for (const { kind, zone, lifecycle, fault } of report.pools) {
       const pool = { kind, zone, lifecycle };
       const key = poolKey(pool);
@@ -244,6 +262,10 @@ export class ElasticService implements AsyncDisposable {
     }
   }
 }
+
+/** Workers that another started, and says so, are no lie of the driver's. */
+const liesOf = ({ differences }: Comparison): Comparison["differences"] =>
+  differences.filter(({ type }) => type !== "unlisted");
 
 /** What people and the command look at: a day, with the reasons in words. */
 const written = ({ startUs, stepUs, steps, micros, infeasible }: Plan): object => ({

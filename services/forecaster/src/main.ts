@@ -103,7 +103,9 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   await running;
 }
 
-const mayWait = ({ batchWaitSeconds = 0 }: ModelLimits): boolean => batchWaitSeconds > 0;
+function mayWait({ batchWaitSeconds = 0 }: ModelLimits): boolean {
+  return batchWaitSeconds > 0;
+}
 
 function openProphet(part: ProphetPart, opened: AsyncDisposableStack): ProphetDays {
   return new ProphetDays(opened.use(new ProphetThread()), part);

@@ -13,6 +13,8 @@ import { fail, isName, ok, type Result } from "@millrace/std";
 export interface Access {
   /** The key's id, or `anonymous`. */
   readonly client: string;
+  /** The key's id on whose account it is, where that is not the client's name. */
+  readonly tenant?: string;
   readonly limits: ClientLimits | undefined;
   /** Undefined for every model. */
   readonly models: ReadonlySet<string> | undefined;

@@ -203,7 +203,8 @@ export class Inference {
 
   /** What to add to, with the request itself counted. @param kind of the worker that answered */
   #counted({ access, bodyBytes, model, rows, tier, tokens }: Exchange, kind?: string): Amounts {
-    const amounts = this.#options.load.amounts(model.spec.name, access.client, tier, kind);
+    const tenant = access.tenant ?? access.client;
+    const amounts = this.#options.load.amounts(model.spec.name, tenant, tier, kind);
     amounts.arrivals++;
     amounts.rows += rows;
     amounts.inputTokens += tokens;

@@ -45,6 +45,8 @@ test("a tenant with many items keeps another waiting for one of them, not for al
   }
   const clients = asked.map(({ access }) => access.client);
   expect(clients.indexOf("job:modest")).toBe(ROOM + 1);
+  // Load facts know tenants by the names of their keys.
+  expect(new Set(asked.map(({ access }) => access.tenant))).toEqual(new Set(["greedy", "modest"]));
   expect((await Promise.all(answers)).every((answer) => answer.ok)).toBe(true);
   expect(asker.waiting).toBe(0);
 });

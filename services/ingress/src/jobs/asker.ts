@@ -68,7 +68,8 @@ export class Asker {
     const { inference, window, nowUs } = this.#options;
     const parsed = parseInferRequest(model.signature, encoder.encode(question.json), undefined);
     if (!parsed.ok) return this.#unsent(parsed.error);
-    const access: Access = { client: `job:${question.tenant}`, limits: LIMITS, models: undefined };
+    const { tenant } = question;
+    const access: Access = { client: `job:${tenant}`, tenant, limits: LIMITS, models: undefined };
     const sentUs = nowUs();
     const { promise, resolve } = Promise.withResolvers<Result<InferResponse, Fault>>();
     const seq = inference.ask({
