@@ -24,6 +24,11 @@ export const fields = defineConfig({
       help: "where this machine stands; workers there are preferred, bytes across zones counted",
     }),
   ),
+  storeZone: optionalField(
+    nameField("MILLRACE_STORE_ZONE", {
+      help: "where NATS and the jobs in it stand; what jobs send there across zones is counted",
+    }),
+  ),
   httpHost: textField("MILLRACE_HTTP_HOST", {
     default: "127.0.0.1",
     help: "address on which clients are served",

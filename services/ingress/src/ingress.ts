@@ -113,7 +113,9 @@ export class Ingress implements AsyncDisposable {
     });
     const store = parts.jobStore;
     const registry = parts.metrics;
-    this.#jobs = new Jobs({ config, store, catalogue, inference, metrics: registry, log, nowUs });
+    const { load } = parts;
+    const jobParts = { config, store, catalogue, inference, metrics: registry, log, nowUs, load };
+    this.#jobs = new Jobs(jobParts);
   }
 
   /** Whether requests can be served. */

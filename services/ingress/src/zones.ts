@@ -4,7 +4,8 @@
  */
 
 import type { Bus } from "@millrace/bus";
-import { encodeJson, subjects, type WorkerHeartbeat } from "@millrace/protocol";
+import { encodeJson, subjects, type Tier, type WorkerHeartbeat } from "@millrace/protocol";
+import type { LoadCounter } from "./load-recorder.ts";
 
 const BEAT_MS = 1_000;
 /** I6: far more workers than a cluster has. */
@@ -42,6 +43,31 @@ export class Zones {
   crosses(worker: string): boolean {
     return this.#elsewhere.size > 0 && this.#elsewhere.has(worker);
   }
+}
+
+/** Told of the bytes of a job that go to the store or come from it. */
+export type CountStored = (job: Owner, bytes: number) => void;
+
+/** Whose job it is, and what runs it. */
+export interface Owner {
+  readonly tenant: string;
+  readonly model: string;
+}
+
+const BATCH: Tier = 2;
+
+/** Counts them where the store stands in another zone than this process. */
+export function countStored(
+  {
+    storeZone,
+    zone,
+  }: { readonly storeZone?: string | undefined; readonly zone?: string | undefined },
+  load: LoadCounter,
+): CountStored {
+  if (zone === undefined || storeZone === undefined || zone === storeZone) return () => undefined;
+  return ({ model, tenant }, bytes) => {
+    load.amounts(model, tenant, BATCH).crossingBytes += bytes;
+  };
 }
 
 /** Says once a second where this ingress stands, if it was told; ends when it is disposed. */

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Fault, fault, type JobRecord } from "@millrace/protocol";
 import { fail, ok, type Result } from "@millrace/std";
 import type { ChunkCounts, ChunkKey, JobStore, Task, WorkQueue } from "@millrace/store";
+import type { CountStored } from "../src/zones.ts";
 
 interface Message {
   readonly id: string;
@@ -105,6 +106,9 @@ export class FakeJobStore {
   readonly hooks = new FakeMessages();
   /** While set, every call fails. */
   outage: Fault | undefined;
+  /** What those who use it say that they sent or took. */
+  storedBytes = 0;
+  readonly stored: CountStored = (_, bytes) => void (this.storedBytes += bytes);
   #life = new Life(Infinity);
 
   /** Calls of the process that came last. */

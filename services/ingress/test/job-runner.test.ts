@@ -28,7 +28,7 @@ const ledgerOf = (store: JobStore): Ledger =>
 /** Hands a job in; undefined where the process died first. */
 async function submit(fake: FakeJobStore, callsMax?: number): Promise<JobRecord | undefined> {
   const store = fake.start(callsMax);
-  const options = { store, ledger: ledgerOf(store), nowMs };
+  const options = { store, ledger: ledgerOf(store), nowMs, stored: fake.stored };
   const draft = { id: "job", tenant: "acme", model: "echo", webhook: WEBHOOK };
   const run = async (): Promise<JobRecord> => {
     const begun = await Submission.begin(options, draft, prepareSignature(echo));
@@ -63,6 +63,7 @@ function runnerOf(
     metrics: createJobMetrics(createMetrics({ role: "ingress", id: "test" })),
     log: silent,
     slots,
+    stored: fake.stored,
     ageMsMax: 1_000_000,
     asker: { ask: async (question) => serve(question) },
     nowUs: () => (us += 1_000_000),
@@ -102,6 +103,19 @@ test("wherever a runner dies, another ends the job, with one result for each ite
     // Told once, whoever it was that wrote the end.
     expect(fake.hooks.all).toHaveLength(1);
   }
+});
+
+test("what goes to the store and comes from it is counted: chunks twice, results once", async () => {
+  const fake = new FakeJobStore();
+  await submit(fake);
+  const queued = fake.queue.all.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  expect(queued).toBeGreaterThan(0);
+  expect(fake.storedBytes).toBe(queued);
+  const runner = runnerOf(fake);
+  await expect.poll(() => standing(fake)?.state, POLL).toBe("done");
+  await runner.stop();
+  const results = [...fake.resultOf.values()].reduce((sum, { lines }) => sum + lines.length, 0);
+  expect(fake.storedBytes).toBe(2 * queued + results);
 });
 
 test("wherever a submission dies, it is no accepted job, or a whole one", async () => {

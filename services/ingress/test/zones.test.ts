@@ -10,7 +10,8 @@ import { createHistory, openMinuteFacts } from "@millrace/history";
 import { type Bus, connectBus } from "@millrace/bus";
 import { inboxPrefix } from "@millrace/broker";
 import { expect, test } from "vitest";
-import { announceZone, Zones } from "../src/zones.ts";
+import { LoadRecorder } from "../src/load-recorder.ts";
+import { announceZone, countStored, Zones } from "../src/zones.ts";
 import { echo, row, Stand, until } from "./stand.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -97,4 +98,19 @@ test("schedulers hear the zone, and facts have the bytes of requests across zone
   expect(sum("crossingBytes")).toBeGreaterThan(0);
   await admin.drain();
   await stand[Symbol.asyncDispose]();
+});
+
+test.each([
+  ["east", "west", 7],
+  ["east", "east", 0],
+  [undefined, "west", 0],
+  ["east", undefined, 0],
+])("bytes of jobs cross from %s to a store in %s: %d", async (zone, storeZone, crossed) => {
+  await using load = new LoadRecorder({
+    source: "ingress-1",
+    wallUs: () => 0,
+    write: () => Promise.resolve(true),
+  });
+  countStored({ zone, storeZone }, load)({ tenant: "acme", model: "echo" }, 7);
+  expect(load.amounts("echo", "acme", 2).crossingBytes).toBe(crossed);
 });

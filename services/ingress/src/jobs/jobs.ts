@@ -11,7 +11,9 @@ import type { Catalogue } from "../catalogue.ts";
 import type { IngressConfig } from "../config.ts";
 import type { Inference } from "../inference.ts";
 import { showLevel } from "../ingress-metrics.ts";
+import type { LoadCounter } from "../load-recorder.ts";
 import type { Reply } from "../reply.ts";
+import { countStored } from "../zones.ts";
 import { Asker } from "./asker.ts";
 import { Intake } from "./intake.ts";
 import { JobDesk } from "./job-desk.ts";
@@ -30,6 +32,7 @@ export interface JobsParts {
   readonly metrics: Metrics;
   readonly log: Logger;
   readonly nowUs: () => number;
+  readonly load: LoadCounter;
 }
 
 const HOUR_MS = 3_600_000;
@@ -63,7 +66,8 @@ export class Jobs {
     const uploadBytesMax = config.jobUploadMib * MIB;
     const documentBytesMax = config.openBytesMax;
     const limits = { uploadBytesMax, documentBytesMax };
-    const intake = new Intake({ store, ledger, nowMs, catalogue, hosts, ...limits });
+    const stored = countStored(config, parts.load);
+    const intake = new Intake({ store, ledger, nowMs, catalogue, hosts, stored, ...limits });
     const chunksMax = config.jobChunksMax;
     const queues = new TenantQueues({ queue: store.queue, chunksMax, nowUs });
     const objectBytesMax = uploadBytesMax;
@@ -85,6 +89,7 @@ export class Jobs {
       metrics,
       log,
       asker,
+      stored,
       slots: config.jobSlots,
       ageMsMax: keptMs,
       nowUs,

@@ -18,6 +18,7 @@ import {
 import { chunkToken, type Fault, fault, type JobRecord } from "@millrace/protocol";
 import type { Log } from "@millrace/std";
 import type { ChunkCounts, ChunkKey, JobStore, Task } from "@millrace/store";
+import type { CountStored } from "../zones.ts";
 import { ChunkRun, type ChunkRunOptions } from "./chunk-run.ts";
 import type { JobMetrics } from "./job-metrics.ts";
 import type { Ledger } from "./ledger.ts";
@@ -31,6 +32,7 @@ export interface RunnerOptions extends ChunkRunOptions {
   readonly slots: number;
   /** How long a chunk may wait for a cluster that can serve it. */
   readonly ageMsMax: number;
+  readonly stored: CountStored;
 }
 
 /** One chunk in hand. */
@@ -111,6 +113,7 @@ export class Runner {
       await task.done();
       return;
     }
+    this.#options.stored(chunk.value.head, task.bytes.length);
     const working = setInterval(() => task.working(), WORKING_MS);
     try {
       await this.#work(task, chunk.value);
@@ -226,6 +229,7 @@ export class Runner {
   async #write(held: Held, counts: Omit<ChunkCounts, "items">, lines: Uint8Array): Promise<void> {
     const { task, chunk, key } = held;
     const { items } = chunk.head;
+    this.#options.stored(chunk.head, lines.length);
     // I5: an earlier write stands, and its counts are the ones that are booked.
     const standing = await this.#options.store.results.write(key, { items, ...counts }, lines);
     if (standing.ok) await this.#finish(held, standing.value);

@@ -28,12 +28,14 @@ import {
 } from "@millrace/protocol";
 import { fail, formatBytes, ok, present, type Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
+import type { CountStored } from "../zones.ts";
 import type { Ledger } from "./ledger.ts";
 
 export interface SubmissionOptions {
   readonly store: Pick<JobStore, "records" | "queue">;
   readonly ledger: Pick<Ledger, "keptMs">;
   readonly nowMs: () => number;
+  readonly stored: CountStored;
 }
 
 /** Chunks that wait for their acknowledgement; each costs the broker a write to its disk. */
@@ -157,8 +159,10 @@ export class Submission {
     const { tenant, job, model, generation, chunk: number } = chunk.head;
     const subject = subjects.job(tenant, model);
     const once = `${tenant}:${job}:${chunkToken(generation, number)}`;
+    const bytes = encodeChunk(chunk);
+    this.#options.stored(chunk.head, bytes.length);
     const add = async (): Promise<void> => {
-      const added = await this.#options.store.queue.add(subject, once, encodeChunk(chunk));
+      const added = await this.#options.store.queue.add(subject, once, bytes);
       if (!added.ok) this.#failure ??= added.error;
       this.#publishing.delete(publishing);
     };
