@@ -35,11 +35,11 @@ const sumOf = (a: Load, b: Load): Load => ({
 
 type Heard = Extract<ElasticEvent, { type: "loadsHeard" }>["loads"][number];
 
-export const loadOf = ({ batch, queuedRows, rowsPerSecond }: Heard): Load => ({
-  rowsPerSecond,
-  queuedRows,
-  batchRowsPerSecond: batch?.rowsPerSecond ?? 0,
-  batchQueuedRows: batch?.queuedRows ?? 0,
+export const loadOf = (heard: Heard): Load => ({
+  rowsPerSecond: heard.rowsPerSecond,
+  queuedRows: heard.queuedRows,
+  batchRowsPerSecond: heard.batch?.rowsPerSecond ?? 0,
+  batchQueuedRows: heard.batch?.queuedRows ?? 0,
 });
 
 /** Model names without their versions, as demand is by name. */

@@ -105,7 +105,7 @@ test("wherever a runner dies, another ends the job, with one result for each ite
   }
 });
 
-test("what goes to the store and comes from it is counted: chunks twice, results once", async () => {
+test("what goes to the store and comes from it is counted: chunks twice, results", async () => {
   const fake = new FakeJobStore();
   await submit(fake);
   const queued = fake.queue.all.reduce((sum, { bytes }) => sum + bytes.length, 0);
