@@ -50,7 +50,7 @@ describe("runs that wait", () => {
     const engine = await open();
     const spec = await load(engine, addModel("add"));
     const { ask, ended } = asker(engine);
-    ask("first", spec, [one], turn(2));
+    ask("first", spec, [one], turn(0));
     ask("batch", spec, [one], turn(2));
     ask("standard", spec, [one], turn(1));
     ask("realtime", spec, [one], turn(0));
