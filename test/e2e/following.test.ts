@@ -22,7 +22,7 @@ const STEP_US = 300_000_000;
 const ROW_US = 50_000;
 const ITEMS = 300;
 /** Requests at once. */
-const FLOOD = 100;
+const FLOOD = 60;
 const TEST_MS = 60_000;
 const APPENDS_MAX = 32;
 const MODELS = ["patient", "hasty"];
