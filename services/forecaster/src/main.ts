@@ -30,7 +30,7 @@ import { BudgetWatch } from "./budget-watch.ts";
 import { fields, type ForecasterConfig } from "./config.ts";
 import { ElasticService } from "./elastic-service.ts";
 import { Figures } from "./figures.ts";
-import { openFleet } from "./open-fleet.ts";
+import { offersOf, openFleet } from "./open-fleet.ts";
 import { ProphetDays, type ProphetPart } from "./prophet-days.ts";
 
 const VERSION = "0.1.0";
@@ -71,7 +71,8 @@ async function run(config: ForecasterConfig, signal: AbortSignal): Promise<void>
   const driver = await openFleet({ config, connection, offered, epoch: () => lease.epoch });
   if (driver !== undefined) opened.use(driver);
   const documents = await Documents.open(connection);
-  const core = new ElasticCore(optionsOf(config, prices, limits));
+  const buyable = driver === undefined ? prices : offersOf(prices, driver.pools);
+  const core = new ElasticCore(optionsOf(config, buyable, limits));
   const service = opened.use(
     new ElasticService({
       bus,

@@ -1,12 +1,14 @@
 /** The driver that carries the plan out, from the configuration; undefined where nobody does. */
 
 import { readFileSync } from "node:fs";
+import type { PriceBook } from "@millrace/costing";
 import {
   checkPools,
   type FileDriver,
   type FleetDriver,
   openFleet as openFleetFile,
   parseFleetFile,
+  poolKey,
   type Pool,
 } from "@millrace/fleet";
 import { ConfigError, nowUs } from "@millrace/runtime";
@@ -44,6 +46,20 @@ function openAgent({ config, connection, epoch, offered }: OpenFleetOptions): Ag
     throw new ConfigError(`MILLRACE_PRICE_BOOK, whose offers are pools: ${problems.join("; ")}`);
   }
   return new AgentFleet({ connection, agent: config.fleetAgent, pools: offered, epoch });
+}
+
+/**
+ * What of the price book the driver can start: workers are spread over no zone where it has none.
+ * @throws ConfigError where that is nothing.
+ */
+export function offersOf(prices: PriceBook, pools: readonly Pool[]): PriceBook {
+  const has = new Set(pools.map(poolKey));
+  const offers = prices.offers.filter((offer) => has.has(poolKey(offer)));
+  const kinds = prices.kinds.filter(({ kind }) => offers.some((offer) => offer.kind === kind));
+  if (kinds.length > 0) return { ...prices, kinds, offers };
+  throw new ConfigError(
+    `MILLRACE_FLEET_FILE: its pools are ${[...has].join(", ")}; ${prices.name} has none of them`,
+  );
 }
 
 async function openFromFile(driver: FileDriver, path: string | undefined): Promise<FleetDriver> {
