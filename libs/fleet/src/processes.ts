@@ -22,6 +22,8 @@ export interface ProcessHostOptions {
   readonly launch: (id: string, pool: Pool) => Launch;
   /** From SIGTERM to SIGKILL. */
   readonly drainMsMax?: number;
+  /** Between two starts: a process that starts takes its time from those that serve here. */
+  readonly startGapMs?: number;
 }
 
 /** As long as a service may drain by itself (runtime's `runService`), and a little more. */
@@ -49,6 +51,7 @@ export class ProcessHost implements InstanceHost {
   readonly name = "processes";
   readonly #options: ProcessHostOptions;
   readonly #running = new Map<string, Running>();
+  #nextStartMs = 0;
 
   constructor(options: ProcessHostOptions) {
     this.#options = options;
@@ -68,7 +71,8 @@ export class ProcessHost implements InstanceHost {
       }
       onEvent?.(event);
     };
-    const child = supervise({ ...launch, name: id, onEvent: notice });
+    const startInMs = this.#startInMs();
+    const child = supervise({ ...launch, name: id, startInMs, onEvent: notice });
     const running = { pool, child, healthUrl, problem: undefined, draining: false };
     this.#running.set(id, running);
     return ok(undefined);
@@ -83,6 +87,13 @@ export class ProcessHost implements InstanceHost {
         .finally(() => this.#running.delete(id));
     }
     return ok(undefined);
+  }
+
+  #startInMs(): number {
+    const nowMs = performance.now();
+    const atMs = Math.max(nowMs, this.#nextStartMs);
+    this.#nextStartMs = atMs + (this.#options.startGapMs ?? 0);
+    return atMs - nowMs;
   }
 
   /** The process of a member, for whoever injects faults; undefined between two starts. */

@@ -23,6 +23,8 @@ export interface SuperviseOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly backoff?: Backoff;
+  /** Until the first start. */
+  readonly startInMs?: number;
   /** Whole lines of output. */
   readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
   readonly onEvent?: (event: ChildEvent) => void;
@@ -74,7 +76,9 @@ export class Supervised implements AsyncDisposable {
     this.#options = options;
     this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
     this.#state = { kind: "ended", reason: "stopped", detail: "not started" };
-    this.#start();
+    const { startInMs = 0 } = options;
+    if (startInMs > 0) this.#startLater(startInMs);
+    else this.#start();
   }
 
   get state(): State["kind"] {
@@ -165,6 +169,14 @@ export class Supervised implements AsyncDisposable {
     this.#options.onEvent?.({ type: "started", name, pid: child.pid });
   }
 
+  #startLater(inMs: number, before?: () => void): void {
+    const timer = setTimeout(() => {
+      before?.();
+      this.#start();
+    }, inMs);
+    this.#state = { kind: "waiting", timer };
+  }
+
   #readOrNot({ stdout, stderr }: Child): void {
     for (const stream of [stdout, stderr]) {
       if (this.#reading) stream.resume();
@@ -201,11 +213,7 @@ export class Supervised implements AsyncDisposable {
     const healthy = performance.now() - startedAtMs >= this.#backoff.healthyAfterMs;
     this.#failures = healthy ? 1 : this.#failures + 1;
     const restartInMs = restartDelayMs(this.#failures, this.#backoff);
-    const timer = setTimeout(() => {
-      this.#restarts++;
-      this.#start();
-    }, restartInMs);
-    this.#state = { kind: "waiting", timer };
+    this.#startLater(restartInMs, () => void this.#restarts++);
     this.#options.onEvent?.({ type: "failed", name: this.name, exit, restartInMs });
   }
 
@@ -215,7 +223,7 @@ export class Supervised implements AsyncDisposable {
   }
 }
 
-/** Starts the child at once. Nothing is thrown for a child that fails: see its events. */
+/** Starts the child, at once unless told. Nothing is thrown for a child that fails: see its events. */
 export const supervise = (options: SuperviseOptions): Supervised => new Supervised(options);
 
 export const describeExit = ({ code, signal }: Exit): string =>

@@ -75,6 +75,8 @@ const TIMEOUT_MS = 2_000;
  * A worker is ready after this time: its process starts, loads and warms its models at its pace.
  */
 const START_MS = 8_000;
+/** The starts of two workers are as far apart as the processor time of one takes, and more. */
+const START_GAP_MS = 1_500;
 /** The cluster, and the fleet that the night needs, start before the day does. */
 const LEAD_MS = 60_000;
 const SHOWN_EVERY_MS = 1_000;
@@ -209,7 +211,8 @@ function openDriver({ directory, nats }: ElasticOptions, prices: PriceBook): Ins
       onLine: (line: string) => log.write(line),
     };
   };
-  return new InstanceFleet({ host: new ProcessHost({ launch }), pools, nowUs });
+  const host = new ProcessHost({ launch, startGapMs: START_GAP_MS });
+  return new InstanceFleet({ host, pools, nowUs });
 }
 
 interface Stage {
