@@ -96,12 +96,12 @@ export class DevicePool<B> {
   }
 
   /** True while the device may be sent one more batch (late binding: one runs, one waits). */
-  takes(device: DeviceState<B>, nowUs: number): boolean {
+  takes(device: DeviceState<B>, nowUs: number, leadUs = this.#options.leadUs): boolean {
     return (
       device.available &&
       device.outstanding.size < this.#options.outstandingMax &&
       !device.reserved &&
-      device.freeAtUs - nowUs <= this.#options.leadUs
+      device.freeAtUs - nowUs <= leadUs
     );
   }
 

@@ -106,8 +106,10 @@ export class Dispatching {
   /** The device looks for the most urgent work among its models. */
   feed(device: DeviceState<Batch>, nowUs: number): void {
     let tried: Set<ModelState> | undefined;
-    while (this.#pool.takes(device, nowUs)) {
+    while (this.#pool.takes(device, nowUs, this.#options.fullLeadUs)) {
+      const isEarly = !this.#pool.takes(device, nowUs);
       const model = this.#mostUrgent(device, tried, nowUs);
+      if (isEarly && (model === undefined || !this.#isFull(model, device))) break;
       if (model === undefined) {
         this.#pool.idle(device);
         return;
@@ -118,6 +120,12 @@ export class Dispatching {
       this.#settle(model);
     }
     this.#wakeFor(device, nowUs);
+  }
+
+  /** The next batch would not grow by waiting. */
+  #isFull(model: ModelState, { device }: DeviceState<Batch>): boolean {
+    const usualRows = model.profileOn(device.class).usualRows(model.rowsMax);
+    return model.queue.rowsThrough(2) >= usualRows;
   }
 
   /** What the most urgent ticket would rather have; undefined where all devices are alike. */
@@ -300,7 +308,9 @@ export class Dispatching {
   }
 
   #wakeFor(device: DeviceState<Batch>, nowUs: number): void {
-    const atUs = this.#pool.takesAtUs(device);
+    let atUs = this.#pool.takesAtUs(device);
+    const fullAtUs = atUs + this.#options.leadUs - this.#options.fullLeadUs;
+    if (fullAtUs > nowUs) atUs = fullAtUs;
     if (Number.isFinite(atUs) && atUs > nowUs) this.#wakes.push({ atUs: Math.ceil(atUs), device });
   }
 

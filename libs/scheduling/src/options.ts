@@ -27,6 +27,11 @@ export interface SchedulerOptions {
   readonly fetchUs: number;
   /** A device gets its next batch this long before it is expected to be free. */
   readonly leadUs: number;
+  /**
+   * The same where the batch that it gets is full already: waiting longer changes nothing but who
+   * is in it, and on a busy machine a message may take longer than `leadUs`.
+   */
+  readonly fullLeadUs: number;
   /** Batches at one device: one runs, one waits. */
   readonly outstandingMax: number;
   /**
@@ -66,6 +71,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   reserve: 0.1,
   fetchUs: 20_000,
   leadUs: 1_000,
+  fullLeadUs: 4_000,
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,
   missedForUs: 5_000_000,

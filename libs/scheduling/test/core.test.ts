@@ -30,6 +30,19 @@ describe("late binding", () => {
     expect(bench.seqs(bench.assigned[1])).toEqual([2, 3]);
   });
 
+  test("a batch that is full already goes a little earlier", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 4 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, 50_000)] }));
+    bench.send(A, ticket(1));
+    for (let seq = 2; seq < 8; seq++) bench.send(A, ticket(seq));
+    expect(bench.assigned.map((effect) => bench.seqs(effect))).toEqual([[1]]);
+    bench.pass(45_500);
+    expect(bench.assigned).toHaveLength(1);
+    bench.pass(1_000);
+    expect(bench.seqs(bench.assigned[1])).toEqual([2, 3, 4, 5]);
+  });
+
   test("a device never has more than one batch beyond the one that runs (I4)", () => {
     const bench = withDevice();
     for (let seq = 0; seq < 40; seq++) bench.send(A, ticket(seq));
