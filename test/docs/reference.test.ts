@@ -36,7 +36,9 @@ test("the table of permissions is the broker's", async () => {
   await expect(
     `# Permissions\n\nGenerated from \`libs/broker/src/permissions.ts\`, which the server's configuration is rendered from too.
 Everything that is not listed is denied; every user has its own key and its own inbox. A user who may make a
-consumer of a stream (\`CONSUMER.CREATE\`) can have the server deliver that stream's messages to any subject.\n\n${renderPermissionsTable()}\n`,
+consumer of a stream (\`CONSUMER.CREATE\`), or take from one (\`CONSUMER.MSG.NEXT\`), can have the server deliver that
+stream's messages to any subject. Who may also write to that stream could so publish anywhere: that is the admin, and
+the ingress by its queues of jobs and webhooks.\n\n${renderPermissionsTable()}\n`,
   ).toMatchFileSnapshot(page("permissions"));
 });
 

@@ -12,7 +12,7 @@ import {
   jobLaneConsumer,
   subjects,
 } from "@millrace/protocol";
-import { lookUpStream, readStream } from "./rights.ts";
+import { lookUpStream } from "./rights.ts";
 
 const JOB_STATE = `KV_${JOB_STATE_BUCKET}`;
 const JOB_OBJECTS = `OBJ_${JOB_OBJECT_BUCKET}`;
@@ -45,7 +45,7 @@ export const RUN_JOBS: readonly string[] = [
   ...takeFrom(JOB_HOOK_STREAM, JOB_CONSUMER),
   ...lookUpStream(JOB_STATE),
   ...lookUpStream(JOB_RESULT_STREAM),
-  ...readStream(JOB_OBJECTS),
+  ...lookUpStream(JOB_OBJECTS),
   // An object that is written anew, or not to its end, takes its pieces away.
   `$JS.API.STREAM.PURGE.${JOB_OBJECTS}`,
 ];

@@ -22,7 +22,7 @@ import {
   WORKER_HEARTBEATS,
 } from "@millrace/protocol";
 import { MANAGE_JOBS, RUN_JOBS } from "./job-rights.ts";
-import { lookUpStream, manageStream, pullStream, readStream } from "./rights.ts";
+import { lookUpStream, manageStream, readStream } from "./rights.ts";
 
 /** Millrace's own traffic, and the broker's reports on itself. */
 export const ACCOUNTS = ["APP", "SYS"] as const;
@@ -152,8 +152,7 @@ export const PERMISSIONS: readonly Grant[] = [
       subjects.fleet("*"),
       `$KV.${FORECAST_BUCKET}.>`,
       `$KV.${LEASE_BUCKET}.forecaster`,
-      ...HISTORY.flatMap(pullStream),
-      ...[`KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(lookUpStream),
+      ...[...HISTORY, `KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(lookUpStream),
       ...readStream(REGISTRY),
       // How much work of jobs waits: their records, without what was asked and answered.
       ...pullStream(`KV_${JOB_STATE_BUCKET}`),
@@ -177,7 +176,7 @@ export const PERMISSIONS: readonly Grant[] = [
       "$JS.API.STREAM.NAMES",
       ...manageStream(REGISTRY),
       ...manageStream(BLOBS),
-      ...HISTORY.flatMap((stream) => [...manageStream(stream), ...pullStream(stream)]),
+      ...HISTORY.flatMap(manageStream),
       ...manageStream(`KV_${FORECAST_BUCKET}`),
       ...manageStream(`KV_${LEASE_BUCKET}`),
       subjects.loadMinute("*"),

@@ -1,13 +1,16 @@
 /** What using a stream takes, as subjects of JetStream's interface. */
 
-/** Looking up single messages, which is all that keys and values take. */
+/**
+ * Looking up single messages: all that keys and values take, and what is read by its number. The
+ * answer is the server's JSON around the message, wherever it goes: no bytes that somebody chose.
+ */
 export const lookUpStream = (stream: string): readonly string[] => [
   `$JS.API.STREAM.INFO.${stream}`,
   `$JS.API.STREAM.MSG.GET.${stream}`,
 ];
 
 /**
- * Reading a stream: single messages, and ordered consumers for watches and objects. Whoever may
+ * Reading a stream: single messages, and ordered consumers for watches and models. Whoever may
  * make a consumer says where it delivers, and the server asks nobody: with the right to write to
  * the same stream that is the right to publish anywhere, so it is for who needs it alone.
  */
@@ -28,10 +31,4 @@ export const manageStream = (stream: string): readonly string[] => [
   `$JS.API.STREAM.DELETE.${stream}`,
   `$JS.API.STREAM.PURGE.${stream}`,
   `$JS.API.STREAM.MSG.DELETE.${stream}`,
-];
-
-/** Reading a stream by pulling from an ordered consumer, on top of reading. */
-export const pullStream = (stream: string): readonly string[] => [
-  ...readStream(stream),
-  `$JS.API.CONSUMER.MSG.NEXT.${stream}.*`,
 ];

@@ -74,10 +74,11 @@ const EXPECTED: readonly {
   { subject: "$KV.mr_leases.forecaster", publish: FORECASTER, subscribe: NOBODY },
   { subject: "$KV.mr_leases.other", publish: NOBODY, subscribe: NOBODY },
   {
-    subject: "$JS.API.CONSUMER.MSG.NEXT.mr_load_minute.name",
+    subject: "$JS.API.STREAM.MSG.GET.mr_load_minute",
     publish: ["forecaster", "admin"],
     subscribe: NOBODY,
   },
+  { subject: "$JS.API.CONSUMER.MSG.NEXT.mr_load_minute.x", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.STREAM.PURGE.mr_load_minute", publish: ["admin"], subscribe: NOBODY },
   { subject: "$JS.API.STREAM.DELETE.mr_ledger", publish: ["admin"], subscribe: NOBODY },
   {
@@ -186,6 +187,11 @@ const EXPECTED: readonly {
   // A consumer delivers to any subject what its maker has written into the stream.
   { subject: "$JS.API.CONSUMER.CREATE.KV_mr_job_state.tap", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.CONSUMER.CREATE.mr_job_results.tap", publish: NOBODY, subscribe: NOBODY },
+  { subject: "$JS.API.CONSUMER.CREATE.OBJ_mr_job_objects.tap", publish: NOBODY, subscribe: NOBODY },
+  { subject: "$JS.API.CONSUMER.CREATE.mr_load_hour.tap", publish: ["admin"], subscribe: NOBODY },
+  { subject: "$JS.API.CONSUMER.CREATE.mr_ledger.tap", publish: ["admin"], subscribe: NOBODY },
+  // So does a direct look-up, to whatever reply its asker names.
+  { subject: "$JS.API.DIRECT.GET.mr_ledger", publish: NOBODY, subscribe: NOBODY },
   { subject: "$JS.API.>", publish: NOBODY, subscribe: NOBODY },
   {
     subject: "$JS.EVENT.ADVISORY.STREAM.CREATED.TAP",

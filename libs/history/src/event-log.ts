@@ -3,11 +3,11 @@
  * in the order in which it was acknowledged.
  */
 
-import { DeliverPolicy, jetstream, type JetStreamClient } from "@nats-io/jetstream";
+import { jetstream, type JetStreamClient } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { decodeJson, encodeJson, type Fault } from "@millrace/protocol";
 import { fail, ok, type Result } from "@millrace/std";
-import { CALL_MS_MAX, storageFault } from "@millrace/store";
+import { CALL_MS_MAX, pagesOf, storageFault } from "@millrace/store";
 import type * as v from "valibot";
 
 export interface EventLogOptions<S extends v.GenericSchema> {
@@ -21,14 +21,13 @@ export interface EventLogOptions<S extends v.GenericSchema> {
 export interface ReadOptions {
   /** Unix microseconds: entries acknowledged from then on. Default: all that are kept. */
   readonly sinceUs?: number;
+  /** From this number of the stream on: what `readPages` said. Default: all that are kept. */
+  readonly fromSeq?: number;
   /** Default: every subject of the stream. */
   readonly subject?: string;
   /** An entry that is not understood, with its subject; it is skipped. */
   readonly problem?: (problem: Fault) => void;
 }
-
-const PAGE = 1_000;
-const EXPIRES_MS = 2_000;
 
 export class EventLog<S extends v.GenericSchema> {
   readonly #client: JetStreamClient;
@@ -69,39 +68,40 @@ export class EventLog<S extends v.GenericSchema> {
   }
 
   /**
-   * The entries that are there now, in order.
+   * The entries that are there now, in order, in one piece of memory: for bounded times.
    * Faults: those of any storage call; what was read before it is lost with it.
    */
   async read(options: ReadOptions = {}): Promise<Result<v.InferOutput<S>[], Fault>> {
+    const entries: v.InferOutput<S>[] = [];
+    const read = await this.readPages(options, (page) => {
+      for (const entry of page) entries.push(entry);
+    });
+    return read.ok ? ok(entries) : read;
+  }
+
+  /**
+   * Hands `take` the entries that are there now, in order, about a thousand at a time.
+   * @param take with the page, and the number from which a later call reads on.
+   * Faults: those of any storage call; what was handed over before it stands.
+   */
+  async readPages(
+    options: ReadOptions,
+    take: (page: readonly v.InferOutput<S>[], nextSeq: number) => void,
+  ): Promise<Result<void, Fault>> {
     const { schema, stream } = this.#options;
-    const { problem, sinceUs, subject } = options;
+    const { fromSeq, problem, sinceUs, subject } = options;
     try {
-      const consumer = await this.#client.consumers.get(stream, {
-        ...(subject === undefined ? {} : { filter_subjects: subject }),
-        ...(sinceUs === undefined
-          ? { deliver_policy: DeliverPolicy.All }
-          : {
-              deliver_policy: DeliverPolicy.StartTime,
-              opt_start_time: new Date(sinceUs / 1000).toISOString(),
-            }),
-      });
-      const { num_pending: pending } = await consumer.info();
-      const entries: v.InferOutput<S>[] = [];
-      for (let read = 0; read < pending;) {
-        const before = read;
-        const max_messages = Math.min(PAGE, pending - read);
-        for await (const message of await consumer.fetch({ max_messages, expires: EXPIRES_MS })) {
-          read++;
-          const decoded = decodeJson(schema, message.data);
+      const { streams } = await this.#client.jetstreamManager(false);
+      for await (const page of pagesOf(streams, { stream, subject, sinceUs, fromSeq })) {
+        const entries: v.InferOutput<S>[] = [];
+        for (const { data } of page.messages) {
+          const decoded = decodeJson(schema, data);
           if (decoded.ok) entries.push(decoded.value);
           else problem?.(decoded.error);
         }
-        // What was removed meanwhile by the stream's bounds does not come any more.
-        if (read === before) break;
+        take(entries, page.nextSeq);
       }
-      // Otherwise the server would keep it for five minutes, and this is asked every second.
-      void consumer.delete().catch(() => undefined);
-      return ok(entries);
+      return ok(undefined);
     } catch (error) {
       return fail(storageFault(error, `reading ${stream}`));
     }

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { LOAD_MINUTE_STREAM, type LoadFact } from "@millrace/protocol";
+import { PAGE_MAX } from "@millrace/store";
 import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHistory, Documents, Lease, openHourFacts, openMinuteFacts } from "../src/index.ts";
@@ -88,6 +89,49 @@ describe("load facts", () => {
     const later = await reader.read({ sinceUs: Date.now() * 1000 + 60_000_000 });
     expect(later).toEqual({ ok: true, value: [] });
   });
+
+  test("come page by page, from where the last page ended, whatever was removed meanwhile", async () => {
+    const { connection } = await connect("admin");
+    const { streams } = await jetstream(connection).jetstreamManager(false);
+    const log = openMinuteFacts(connection);
+    const minutes = Array.from({ length: 2_500 }, (_, at) => at + 100);
+    const { last_seq: before } = (await streams.info(LOAD_MINUTE_STREAM)).state;
+    const facts = minutes.map((minute) =>
+      fact(minute, minute, minute % 50 === 0 ? "rare" : "often"),
+    );
+    for (let at = 0; at < facts.length; at += 250) {
+      await Promise.all(facts.slice(at, at + 250).map((each) => log.append(each)));
+    }
+    for (const seq of [2, 3, 1_100]) await streams.deleteMessage(LOAD_MINUTE_STREAM, before + seq);
+    const reader = openMinuteFacts((await connect("forecaster")).connection);
+    const pages: number[][] = [];
+    let fromSeq = before + 1;
+    const take = (page: readonly LoadFact[], nextSeq: number): void => {
+      pages.push(page.map(({ arrivals }) => arrivals));
+      fromSeq = nextSeq;
+    };
+    expect(await reader.readPages({ fromSeq }, take)).toMatchObject({ ok: true });
+    const left = minutes.filter((minute) => ![101, 102, 1_199].includes(minute));
+    expect(pages.flat()).toEqual(left);
+    expect(pages.length).toBeGreaterThan(2);
+    expect(Math.max(...pages.map((page) => page.length))).toBeLessThanOrEqual(PAGE_MAX);
+    pages.length = 0;
+    expect(await reader.readPages({ fromSeq }, take)).toMatchObject({ ok: true });
+    expect(pages).toEqual([[]]);
+    const rare = await reader.read({ subject: "mr.load.minute.rare" });
+    expect(rare.ok && rare.value.map(({ arrivals }) => arrivals)).toEqual(
+      minutes.filter((minute) => minute % 50 === 0),
+    );
+    await log.append(fact(5_000, 5_000));
+    const last = await streams.getMessage(LOAD_MINUTE_STREAM, { last_by_subj: ">" });
+    const sinceUs = (last?.time.getTime() ?? 0) * 1000;
+    const since = await reader.read({ sinceUs });
+    expect(since.ok && since.value.at(-1)?.arrivals).toBe(5_000);
+    expect(since.ok && since.value.length).toBeLessThan(300);
+    await streams.purge(LOAD_MINUTE_STREAM, { filter: "mr.load.minute.rare" });
+    await streams.purge(LOAD_MINUTE_STREAM, { filter: "mr.load.minute.often" });
+    await streams.deleteMessage(LOAD_MINUTE_STREAM, last?.seq ?? 0);
+  }, 20_000);
 
   test("that were read leave no consumer at the broker", async () => {
     const { connection } = await connect("forecaster");

@@ -23,5 +23,6 @@ export {
 } from "./records.ts";
 export type { RecordChange, Registry } from "./registry.ts";
 export { openStore, type Store, type StoreOptions } from "./store.ts";
+export { nextMessage, type Page, PAGE_MAX, type PagesOptions, pagesOf } from "./stream-pages.ts";
 export type { RegistryWatcher } from "./watch.ts";
 export { CALL_MS_MAX, isConflict, storageFault } from "./storage.ts";

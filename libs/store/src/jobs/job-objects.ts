@@ -4,12 +4,13 @@
  */
 
 import { createHash, randomUUID } from "node:crypto";
-import type { ObjectResult, ObjectStore } from "@nats-io/obj";
-import { type Fault, fault, FRAME_BYTES_MAX } from "@millrace/protocol";
+import type { JetStreamClient } from "@nats-io/jetstream";
+import type { ObjectInfo, ObjectStore } from "@nats-io/obj";
+import { type Fault, fault, FRAME_BYTES_MAX, JOB_OBJECT_BUCKET } from "@millrace/protocol";
 import { assert, fail, formatBytes, isName, ok, type Result } from "@millrace/std";
 import { digestOf, isDigest } from "../digest.ts";
-import { piecesOf } from "../object-pieces.ts";
 import { CALL_MS_MAX } from "../storage.ts";
+import { nextMessage } from "../stream-pages.ts";
 import { attempt, persist } from "./calls.ts";
 
 export interface StoredObject {
@@ -51,9 +52,11 @@ class UploadError extends Error {
 const OBJECT = { max_chunk_size: FRAME_BYTES_MAX };
 
 export class BucketObjects implements JobObjects {
+  readonly #client: JetStreamClient;
   readonly #objects: ObjectStore;
 
-  constructor(objects: ObjectStore) {
+  constructor(client: JetStreamClient, objects: ObjectStore) {
+    this.#client = client;
     this.#objects = objects;
   }
 
@@ -132,22 +135,39 @@ export class BucketObjects implements JobObjects {
 
   async open(tenant: string, digest: string): Promise<Result<AsyncIterable<Uint8Array>, Fault>> {
     const found = await persist("reading an object", () =>
-      this.#objects.get(nameOf(tenant, digest)),
+      this.#objects.info(nameOf(tenant, digest)),
     );
     if (!found.ok) return found;
     assert(found.value !== "conflict", "a read conflicts with nothing");
-    if (found.value === null) {
+    if (found.value === null || found.value.deleted) {
       return fail(fault("OBJECT_NOT_FOUND", `there is no object ${digest}; upload it first`));
     }
-    return ok(checkedPieces(digest, found.value));
+    return ok(checkedPieces(digest, this.#pieces(found.value)));
+  }
+
+  /** By single look-ups: see `nextMessage`. Ends early where pieces are gone. */
+  async *#pieces({ nuid, size }: ObjectInfo): AsyncGenerator<Uint8Array> {
+    const { streams } = await this.#client.jetstreamManager(false);
+    const subject = `$O.${JOB_OBJECT_BUCKET}.C.${nuid}`;
+    let seq = 1;
+    for (let bytes = 0; bytes < size;) {
+      const piece = await nextMessage(streams, `OBJ_${JOB_OBJECT_BUCKET}`, seq, subject);
+      if (piece === null) return;
+      seq = piece.seq + 1;
+      bytes += piece.data.length;
+      yield piece.data;
+    }
   }
 }
 
 /** I8: checked against its own name as it is read; the last piece comes only when it fits. */
-async function* checkedPieces(digest: string, object: ObjectResult): AsyncGenerator<Uint8Array> {
+async function* checkedPieces(
+  digest: string,
+  pieces: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   const hash = createHash("sha256");
   let before: Uint8Array | undefined;
-  for await (const piece of piecesOf(object)) {
+  for await (const piece of pieces) {
     if (before !== undefined) yield before;
     hash.update(piece);
     before = piece;

@@ -48,7 +48,10 @@ export async function openJobStore(
       allow_direct: false,
       timeout: CALL_MS_MAX,
     });
-    const objects = new BucketObjects(await new Objm(client).open(JOB_OBJECT_BUCKET, false));
+    const objects = new BucketObjects(
+      client,
+      await new Objm(client).open(JOB_OBJECT_BUCKET, false),
+    );
     const records = new KvJobRecords(client, bucket);
     return {
       records,
