@@ -6,7 +6,7 @@
 
 import { openHourFacts, openMinuteFacts } from "@millrace/history";
 import { factKey, HOUR_US, rollUp } from "@millrace/load-facts";
-import type { LoadFact } from "@millrace/protocol";
+import type { Fault, LoadFact } from "@millrace/protocol";
 import type { Log } from "@millrace/std";
 import type { NatsConnection } from "@nats-io/transport-node";
 
@@ -16,9 +16,6 @@ export interface FactsReaderOptions {
   readonly add: (fact: LoadFact) => void;
 }
 
-const realUs = (): number => Date.now() * 1000;
-/** What was acknowledged while the last read was under way is read again. */
-const OVERLAP_US = 30_000_000;
 /** I6: minutes are kept this long; what is older was rolled up by whoever held the lease. */
 const OPEN_US_MAX = 49 * 24 * HOUR_US;
 /** Facts of an hour are all there this long after its end: an ingress writes within seconds. */
@@ -28,13 +25,12 @@ export class FactsReader {
   readonly #options: FactsReaderOptions;
   readonly #minutes: ReturnType<typeof openMinuteFacts>;
   readonly #hours: ReturnType<typeof openHourFacts>;
-  /** Keys of facts that the overlap may bring again, with when they were read. */
-  readonly #seen = new Map<string, number>();
   /** Facts by hour that are not rolled up yet. */
   readonly #open = new Map<number, LoadFact[]>();
   /** Of the last hour that anybody wrote: it may lack the rest. */
   #written = new Set<string>();
-  #sinceUs: number | undefined;
+  /** Where in the stream of minutes the next read begins. */
+  #fromSeq = 0;
   #rolledUpToUs = 0;
   #epoch: number | undefined;
 
@@ -46,32 +42,29 @@ export class FactsReader {
 
   /** False where the storage did not answer; what was read before stays. */
   async read(): Promise<boolean> {
-    const { add, log } = this.#options;
-    const startedUs = realUs();
-    const read = await this.#minutes.read({
-      ...(this.#sinceUs === undefined ? {} : { sinceUs: this.#sinceUs }),
-      problem: (problem) => log.warn(problem, "a load fact was not understood"),
+    const { log } = this.#options;
+    // First what was rolled up: else seven weeks of minutes would be kept for it in vain.
+    if (this.#fromSeq === 0 && !(await this.#findRolledUp())) return false;
+    const options = {
+      fromSeq: this.#fromSeq,
+      problem: (problem: Fault) => log.warn(problem, "a load fact was not understood"),
+    };
+    const read = await this.#minutes.readPages(options, (page, nextSeq) => {
+      for (const fact of page) this.#take(fact);
+      this.#fromSeq = nextSeq;
+      this.#forget();
     });
-    if (!read.ok) {
-      log.warn(read.error, "load facts");
-      return false;
-    }
-    for (const fact of read.value) {
-      const key = factKey(fact);
-      if (this.#seen.has(key)) continue;
-      this.#seen.set(key, startedUs);
-      add(fact);
-      const hourUs = Math.floor(fact.atUs / HOUR_US) * HOUR_US;
-      if (hourUs < this.#rolledUpToUs) continue;
-      const open = this.#open.get(hourUs);
-      if (open === undefined) this.#open.set(hourUs, [fact]);
-      else open.push(fact);
-    }
-    this.#forget();
-    this.#sinceUs = startedUs - OVERLAP_US;
-    for (const [key, atUs] of this.#seen)
-      if (atUs < startedUs - 2 * OVERLAP_US) this.#seen.delete(key);
-    return true;
+    if (!read.ok) log.warn(read.error, "load facts");
+    return read.ok;
+  }
+
+  #take(fact: LoadFact): void {
+    this.#options.add(fact);
+    const hourUs = Math.floor(fact.atUs / HOUR_US) * HOUR_US;
+    if (hourUs < this.#rolledUpToUs) return;
+    const open = this.#open.get(hourUs);
+    if (open === undefined) this.#open.set(hourUs, [fact]);
+    else open.push(fact);
   }
 
   /**
@@ -100,14 +93,23 @@ export class FactsReader {
   }
 
   async #findRolledUp(): Promise<boolean> {
-    const hours = await this.#hours.read();
-    if (!hours.ok) {
-      this.#options.log.warn(hours.error, "load facts by the hour");
+    let lastUs = this.#rolledUpToUs;
+    let written = new Set<string>();
+    const read = await this.#hours.readPages({}, (page) => {
+      for (const fact of page) {
+        if (fact.atUs > lastUs) {
+          lastUs = fact.atUs;
+          written = new Set();
+        }
+        if (fact.atUs === lastUs) written.add(factKey(fact));
+      }
+    });
+    if (!read.ok) {
+      this.#options.log.warn(read.error, "load facts by the hour");
       return false;
     }
-    for (const { atUs } of hours.value) this.#rolledUpToUs = Math.max(this.#rolledUpToUs, atUs);
-    const last = hours.value.filter(({ atUs }) => atUs === this.#rolledUpToUs);
-    this.#written = new Set(last.map(factKey));
+    this.#rolledUpToUs = lastUs;
+    this.#written = written;
     for (const hourUs of this.#open.keys()) {
       if (hourUs < this.#rolledUpToUs) this.#open.delete(hourUs);
     }
