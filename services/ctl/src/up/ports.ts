@@ -1,12 +1,18 @@
-/** Free ports on loopback: the one that people expect, or the next one up. */
+/**
+ * Free ports on loopback: the one that people expect, or the next one up. What was chosen is
+ * claimed until this process ends, as the member that will listen there is still to be started:
+ * another `millrace up` would choose the same. The claim is the UDP port of that number, which
+ * nobody else wants, two cannot have, and the system gives back however a process ends.
+ */
 
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer } from "node:net";
 
 const PORTS_TRIED_MAX = 100;
 
 /**
- * The first port from `from` on that nobody listens on and that is not in `taken`.
+ * The first port from `from` on that nobody listens on or has claimed, and that is not in `taken`.
  * @throws Error when a hundred in a row are busy.
  */
 export async function nextFreePort(
@@ -15,7 +21,9 @@ export async function nextFreePort(
   taken: ReadonlySet<number> = new Set(),
 ): Promise<number> {
   for (let port = from; port < from + PORTS_TRIED_MAX && port < 65_536; port++) {
-    if (!taken.has(port) && (await isFree(port, host))) return port;
+    if (!taken.has(port) && (await isFree(port, host)) && (await claim(port, host))) {
+      return port;
+    }
   }
   throw new Error(`no free port from ${from} on, ${PORTS_TRIED_MAX} were tried on ${host}`);
 }
@@ -43,5 +51,17 @@ async function isFree(port: number, host: string): Promise<boolean> {
     return false;
   } finally {
     server.close();
+  }
+}
+
+async function claim(port: number, host: string): Promise<boolean> {
+  const socket = createSocket("udp4").unref();
+  try {
+    socket.bind({ port, address: host, exclusive: true });
+    await once(socket, "listening");
+    return true;
+  } catch {
+    socket.close();
+    return false;
   }
 }
