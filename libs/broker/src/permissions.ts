@@ -81,6 +81,8 @@ const worker = (user: "gpu-worker" | "cpu-worker", why: string): Grant => ({
     subjects.command("*"),
     subjects.tensor("*"),
     SCHEDULER_HEARTBEATS,
+    // Another process with its own id is heard here.
+    WORKER_HEARTBEATS,
     DISCONNECTS,
     MICRO_REQUESTS,
     subjects.chaosHook(user, "*"),

@@ -47,7 +47,7 @@ const EXPECTED: readonly {
   {
     subject: "mr.hb.worker.gpu-worker-1",
     publish: WORKERS,
-    subscribe: ["ingress", "scheduler", "forecaster", ...PEOPLE, ...CHAOS],
+    subscribe: [...APP, "forecaster", ...CHAOS],
   },
   {
     subject: "mr.hb.scheduler.scheduler-1",

@@ -7,4 +7,5 @@ export {
   type MicroStats,
   serveMicro,
 } from "./micro.ts";
+export { IdTakenError, type ProcessIdentity, watchNamesake, yieldsTo } from "./namesake.ts";
 export { Outbox, type OutboxOptions } from "./outbox.ts";

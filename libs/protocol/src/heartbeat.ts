@@ -6,6 +6,12 @@ import { isName } from "@millrace/std";
 const id = v.pipe(v.string(), v.check(isName));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
+/** The part of a heartbeat that tells its process from any other with the same id. */
+export const processIdentitySchema = v.object({
+  incarnation: whole,
+  startedMs: v.optional(whole, 0),
+});
+
 export const DEVICE_CLASSES = ["cuda", "webgpu", "emulated", "cpu"] as const;
 export type DeviceClass = (typeof DEVICE_CLASSES)[number];
 export const isAccelerator = (device: DeviceClass): boolean => device !== "cpu";
@@ -56,6 +62,8 @@ export const workerHeartbeatSchema = v.object({
   crossedBytes: v.optional(whole),
   /** Drawn at process start: tells a restarted worker from the one before. */
   incarnation: whole,
+  /** Unix milliseconds of the process's start: of two with one id, the earlier ends. */
+  startedMs: v.optional(whole),
   /** Rises by one per heartbeat. */
   beat: whole,
   state: v.picklist(["ready", "draining"]),
@@ -108,6 +116,8 @@ export const schedulerHeartbeatSchema = v.object({
   v: v.literal(1),
   id,
   incarnation: whole,
+  /** As of a worker. */
+  startedMs: v.optional(whole),
   beat: whole,
   state: v.picklist(["ready", "draining"]),
   /** How often its connection came back: what was sent to it before that may never have come. */

@@ -76,6 +76,9 @@ async function outcome(running: Promise<void>, ending: AbortSignal, log: Logger)
       return EXIT_CODES.badConfig;
     }
     log.fatal({ err: error }, "the service ended with an error");
-    return error instanceof PoisonedDeviceError ? EXIT_CODES.poisoned : EXIT_CODES.failed;
+    if (error instanceof PoisonedDeviceError) return EXIT_CODES.poisoned;
+    // By its name: another process has the id, and a new one would take it back from that.
+    const misconfigured = error instanceof Error && error.name === "IdTakenError";
+    return misconfigured ? EXIT_CODES.badConfig : EXIT_CODES.failed;
   }
 }

@@ -1,9 +1,8 @@
 /** Puts a worker's parts together: the core, its pump, what it hears and what it does. */
 
-import { randomInt } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Bus } from "@millrace/bus";
+import type { Bus, ProcessIdentity } from "@millrace/bus";
 import type { Engine } from "@millrace/engine";
 import { WorkerCore, type WorkerEffect, type WorkerEvent } from "@millrace/executing";
 import type { Lifecycle } from "@millrace/protocol";
@@ -19,6 +18,7 @@ import { createWorkerMetrics, type WorkerTotals } from "./worker-metrics.ts";
 export interface AssemblyParts {
   readonly role: WorkerRole;
   readonly config: WorkerConfig;
+  readonly own: ProcessIdentity;
   readonly bus: Bus;
   readonly engine: Engine;
   readonly metrics: Metrics;
@@ -47,7 +47,7 @@ const CLOSE_MS_MAX = 1_000;
 
 /** @throws the file system's error where the cache's directory cannot be used. */
 export async function assemble(parts: AssemblyParts): Promise<Worker> {
-  const { role, config, bus, engine, log } = parts;
+  const { role, config, own, bus, engine, log } = parts;
   const { id } = config;
   const device = await engine.readDevice();
   const metrics = createWorkerMetrics(parts.metrics);
@@ -62,12 +62,12 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
       post({ type: "bodyArrived", ingress, seq, attempt, body }),
     gone: (ingress, { seq, attempt }) => post({ type: "bodyGone", ingress, seq, attempt }),
   });
-  const shared = { id, bus, engine, device, cache, answers, bodies, metrics, log, post, exit };
+  const shared = { id, own, bus, engine, device, cache, answers, bodies, metrics, log, post, exit };
   const performer = new Performer(shared);
   const core = new WorkerCore({
     id,
     role,
-    incarnation: randomInt(1, 2 ** 32),
+    incarnation: own.incarnation,
     device,
     place: placeOf(config),
     limits: { drainUsMax: config.drainMs * 1000 },

@@ -13,7 +13,7 @@ import {
   type WorkerHeartbeat,
 } from "@millrace/protocol";
 import { formatUs, unreachable } from "@millrace/std";
-import type { Bus } from "@millrace/bus";
+import type { Bus, ProcessIdentity } from "@millrace/bus";
 import type { Engine } from "@millrace/engine";
 import type { Loaded, NotLoaded, WorkerEffect, WorkerEvent } from "@millrace/executing";
 import { nowUs } from "@millrace/runtime";
@@ -27,6 +27,7 @@ type EffectOf<T extends WorkerEffect["type"]> = Extract<WorkerEffect, { readonly
 
 export interface PerformerParts {
   readonly id: string;
+  readonly own: ProcessIdentity;
   readonly bus: Pick<Bus, "publish">;
   readonly engine: Engine;
   /** The device as it was read at the start. */
@@ -164,7 +165,9 @@ export class Performer {
     this.#parts.metrics.beat(heartbeat);
     const subject = subjects.workerHeartbeat(this.#parts.id);
     const { crossedBytes } = this.#parts.metrics.totals;
-    const said = crossedBytes === 0 ? heartbeat : { ...heartbeat, crossedBytes };
+    const { startedMs } = this.#parts.own;
+    const crossed = crossedBytes === 0 ? {} : { crossedBytes };
+    const said = { ...heartbeat, ...crossed, startedMs };
     this.#publish(subject, encodeJson(said), "heartbeat");
   }
 

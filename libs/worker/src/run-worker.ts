@@ -3,11 +3,12 @@
  * cpu-worker differ in their role and in the device that they take by default.
  */
 
+import { randomInt } from "node:crypto";
 import { addAbortListener } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { subjects } from "@millrace/protocol";
 import { formatBytes } from "@millrace/std";
-import { type Bus, connectBus, type MicroStats, serveMicro } from "@millrace/bus";
+import { type Bus, connectBus, type MicroStats, serveMicro, watchNamesake } from "@millrace/bus";
 import { type Engine, openEngine } from "@millrace/engine";
 import {
   createLogger,
@@ -37,7 +38,10 @@ const VERSION = "0.1.0";
 /** A device that hangs must not keep the process. */
 const ENGINE_CLOSE_MS_MAX = 2_000;
 
-/** @throws PoisonedDeviceError when the device is lost; FaultError when no device starts. */
+/**
+ * @throws PoisonedDeviceError when the device is lost; FaultError when no device starts;
+ *   IdTakenError where another process has its id.
+ */
 export async function runWorker({ role, config, signal }: WorkerService): Promise<void> {
   const { id } = config;
   const log = createLogger({ role, id, level: config.logLevel });
@@ -67,7 +71,10 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
   const opening = opened.use(await openDevice(config, log));
   const faulty = config.chaos === "1" ? new FaultyEngine(opening.engine) : undefined;
   const engine = faulty ?? opening.engine;
-  const worker = opened.use(await assemble({ role, config, bus, engine, metrics, log }));
+  const own = { incarnation: randomInt(1, 2 ** 32), startedMs: Date.now() };
+  // Before its own first heartbeat: of two that start together one must hear the other.
+  const namesake = watchNamesake(bus, subjects.workerHeartbeat(id), { id, own });
+  const worker = opened.use(await assemble({ role, config, own, bus, engine, metrics, log }));
   here.worker = worker;
   if (faulty !== undefined) {
     const device = await engine.readDevice();
@@ -86,7 +93,7 @@ export async function runWorker({ role, config, signal }: WorkerService): Promis
   const watching = new AbortController();
   opened.defer(() => watching.abort());
   void drainOnNotice(watcher, worker, watching.signal);
-  const { reason, detail } = await worker.exited;
+  const { reason, detail } = await Promise.race([worker.exited, namesake]);
   log.info({ reason, detail }, "ending");
   if (reason === "poisoned") throw new PoisonedDeviceError(detail);
 }

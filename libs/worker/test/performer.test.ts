@@ -60,6 +60,7 @@ class Rig {
     };
     this.performer = new Performer({
       id,
+      own: { incarnation: 1, startedMs: 0 },
       bus,
       engine: this.engine,
       device,

@@ -11,6 +11,8 @@ import { inboxPrefix, startBroker } from "@millrace/broker";
 import { connectBus } from "@millrace/bus";
 import {
   decodeJson,
+  encodeJson,
+  subjects,
   WORKER_HEARTBEATS,
   type WorkerHeartbeat,
   workerHeartbeatSchema,
@@ -87,3 +89,35 @@ test("it says what is wrong with its configuration, and exits with 78", async ()
   expect(await once(child, "exit")).toEqual([78, null]);
   expect(said).toContain('MILLRACE_DEVICE_MEMORY is "plenty": expected a size in bytes');
 });
+
+test("it ends, not to be started again, where a later process has its id", async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), "millrace-cpu-worker-"));
+  stack.defer(() => rm(directory, { recursive: true }));
+  const broker = stack.use(await startBroker({ directory }));
+  const bus = stack.use(
+    await connectBus({
+      servers: [broker.url],
+      name: "cpu-worker-9",
+      seed: broker.seed("cpu-worker"),
+      inboxPrefix: inboxPrefix("cpu-worker"),
+      log: silent,
+    }),
+  );
+  const subject = subjects.workerHeartbeat("cpu-worker-9");
+  const later = encodeJson({ incarnation: 1, startedMs: Date.now() + 60_000 });
+  bus.subscribe(subject, (bytes) => {
+    const beat = decodeJson(workerHeartbeatSchema, bytes);
+    if (beat.ok && beat.value.beat === 3) bus.publish(subject, later);
+  });
+  const child = start({
+    MILLRACE_ID: "cpu-worker-9",
+    MILLRACE_NATS_URL: broker.url,
+    MILLRACE_NATS_SEED_FILE: broker.seedFile("cpu-worker"),
+    MILLRACE_METRICS_PORT: "0",
+    MILLRACE_CACHE_DIR: join(directory, "cache"),
+  });
+  stack.defer(() => void child.kill("SIGKILL"));
+  const [code] = (await once(child, "exit")) as [number | null];
+  expect(code).toBe(78);
+}, 20_000);

@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Bus, connectBus, serveMicro } from "@millrace/bus";
+import { type Bus, connectBus, serveMicro, watchNamesake } from "@millrace/bus";
 import { clockHook, serveHooks } from "@millrace/faults";
 import { subjects } from "@millrace/protocol";
 import {
@@ -43,9 +43,10 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
       signal,
     }),
   );
+  const own = { incarnation: randomInt(2 ** 32), startedMs: Date.now() };
   const core = new SchedulerCore({
     id,
-    incarnation: randomInt(2 ** 32),
+    incarnation: own.incarnation,
     queueTicketsMax: config.queueTicketsMax,
     ...(config.waitForWorkers ? { noDeviceGraceUs: Infinity } : {}),
     residency: {
@@ -63,13 +64,16 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
       port: config.metricsPort,
     }),
   );
-  const performer = new Performer({ id, bus, log, metrics });
+  const performer = new Performer({ id, own, bus, log, metrics });
   const perform = performer.perform.bind(performer);
   const pump = createPump<SchedulerEvent, ReturnType<typeof core.step>[number]>({
     core,
     perform,
     nowUs,
   });
+  opened.defer(() => pump.stop());
+  // Before its own first heartbeat: of two that start together one must hear the other.
+  const namesake = watchNamesake(bus, subjects.schedulerHeartbeat(id), { id, own });
   bus.onConnection((connected) => {
     if (connected) pump.post({ type: "reconnected" });
   });
@@ -79,19 +83,19 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     serveHooks({ bus, role: "scheduler", id, log, handlers: { "clock-skew": clockHook } });
   }
   const { registry } = await openStore(bus.connection, { create: false, replicas: 1 });
-  opened.use(
-    await registry.watch(
-      {
-        changed: (record) => pump.post({ type: "modelChanged", record }),
-        removed: (name) => pump.post({ type: "modelRemoved", name }),
-        problem: (problem) => log.warn(problem, "registry"),
-      },
-      signal,
-    ),
+  const watching = registry.watch(
+    {
+      changed: (record) => pump.post({ type: "modelChanged", record }),
+      removed: (name) => pump.post({ type: "modelRemoved", name }),
+      problem: (problem) => log.warn(problem, "registry"),
+    },
+    signal,
   );
+  // It waits for a storage that is not there yet.
+  opened.use(await Promise.race([watching, namesake]));
   pump.post({ type: "registryRead" });
   log.info({ servers: config.natsServers }, "ready");
-  if (!signal.aborted) await once(signal, "abort");
+  if (!signal.aborted) await Promise.race([once(signal, "abort"), namesake]);
   pump.post({ type: "drainBegan" });
   const endsUs = nowUs() + config.drainMs * 1000;
   while (!core.drained && nowUs() < endsUs) await sleep(DRAIN_LOOK_MS);

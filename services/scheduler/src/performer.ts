@@ -1,6 +1,6 @@
 /** Performs the effects of the scheduler core: frames to workers, refusals to ingresses, beats. */
 
-import type { Bus } from "@millrace/bus";
+import type { Bus, ProcessIdentity } from "@millrace/bus";
 import {
   type Answer,
   encodeAnswers,
@@ -19,6 +19,7 @@ const utf8 = new TextEncoder();
 
 export class Performer {
   readonly #id: string;
+  readonly #own: ProcessIdentity;
   readonly #bus: Bus;
   readonly #log: Log;
   readonly #batchRows: (model: string) => Distribution;
@@ -29,11 +30,13 @@ export class Performer {
 
   constructor(options: {
     readonly id: string;
+    readonly own: ProcessIdentity;
     readonly bus: Bus;
     readonly log: Log;
     readonly metrics: Metrics;
   }) {
     this.#id = options.id;
+    this.#own = options.own;
     this.#bus = options.bus;
     this.#log = options.log;
     const rows = options.metrics.histogram({
@@ -72,9 +75,12 @@ export class Performer {
         this.#bus.publish(subjects.command(worker), encodeJson(command));
         return;
       }
-      case "beat":
-        this.#bus.publish(subjects.schedulerHeartbeat(this.#id), encodeJson(effect.heartbeat));
+      case "beat": {
+        const { startedMs } = this.#own;
+        const said = encodeJson({ ...effect.heartbeat, startedMs });
+        this.#bus.publish(subjects.schedulerHeartbeat(this.#id), said);
         return;
+      }
       default:
         return unreachable(effect);
     }

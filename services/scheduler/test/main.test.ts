@@ -62,3 +62,54 @@ test("one that cannot listen ends before anybody has heard of it", async () => {
   expect(await run(0)).toBe(0);
   expect(beats).toBeGreaterThan(0);
 });
+
+test("of two with one id the earlier ends, says why, and is not to be started again", async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), "millrace-scheduler-"));
+  stack.defer(() => rm(directory, { recursive: true }));
+  const broker = stack.use(await startBroker({ directory }));
+  const bus = stack.use(
+    await connectBus({
+      servers: [broker.url],
+      name: "inspector-1",
+      seed: broker.seed("inspector"),
+      inboxPrefix: inboxPrefix("inspector"),
+      log: silent,
+    }),
+  );
+  const seen = new Map<number, number>();
+  bus.subscribe(SCHEDULER_HEARTBEATS, (bytes) => {
+    const { incarnation } = JSON.parse(Buffer.from(bytes).toString()) as { incarnation: number };
+    seen.set(incarnation, performance.now());
+  });
+  const start = () => {
+    const child = spawn(process.execPath, [main], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: {
+        ...process.env,
+        MILLRACE_ID: "scheduler-9",
+        MILLRACE_NATS_URL: broker.url,
+        MILLRACE_NATS_SEED_FILE: broker.seedFile("scheduler"),
+        MILLRACE_METRICS_PORT: "0",
+      },
+    });
+    stack.defer(() => void child.kill("SIGKILL"));
+    return child;
+  };
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await new Promise((done) => setTimeout(done, 10));
+  };
+  const first = start();
+  let said = "";
+  first.stdout.on("data", (text: Buffer) => (said += text.toString()));
+  await until(() => seen.size === 1);
+  const second = start();
+  const [code] = (await once(first, "exit")) as [number | null];
+  const endedMs = performance.now();
+  expect(code).toBe(78);
+  expect(said).toContain("another process has the id scheduler-9");
+  // The other one goes on.
+  await until(() => [...seen.values()].some((atMs) => atMs > endedMs + 500));
+  expect(second.exitCode).toBeNull();
+  expect(seen.size).toBe(2);
+}, 20_000);
