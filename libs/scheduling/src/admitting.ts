@@ -38,7 +38,7 @@ interface Ahead {
 const SAME_DEADLINE_US = 5_000;
 const BATCH: Tier = 2;
 const DRAINING = fault("DRAINING", "the scheduler is shutting down");
-const TOO_MANY_MODELS = fault("MODEL_NOT_FOUND", "too many models");
+const TOO_MANY_MODELS = fault("OVERLOADED", "as many versions are asked for as a scheduler keeps");
 const OUT_OF_REACH = fault("DEADLINE_UNREACHABLE", "it waited until its deadline was out of reach");
 const NO_WORKER_CAME = fault("DEADLINE_UNREACHABLE", "no worker came before its deadline");
 

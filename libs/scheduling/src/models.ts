@@ -125,7 +125,10 @@ export class ModelState {
 /** Why nothing will answer for a version any more. */
 export type Removed = "MODEL_NOT_FOUND" | "VERSION_NOT_FOUND";
 
-/** All versions of all models, kept in step with the registry. */
+/**
+ * The versions that answer, and those that were asked for, kept in step with the registry: it may
+ * hold many more, whose state is made when it is looked for.
+ */
 export class Models {
   readonly #byRef = new Map<string, ModelState>();
   /** Versions that were here and are removed, the oldest first; at the limit they are forgotten. */
@@ -139,23 +142,42 @@ export class Models {
     this.#options = options;
   }
 
+  /** Makes that of a version of the registry where there is room; none goes for it. */
   get(ref: string): ModelState | undefined {
-    return this.#byRef.get(ref);
+    const model = this.#byRef.get(ref);
+    if (model !== undefined || this.#byRef.size >= MODELS_MAX) return model;
+    return this.#specOf(ref) === undefined ? undefined : this.ensure(ref);
   }
 
   values(): IterableIterator<ModelState> {
     return this.#byRef.values();
   }
 
-  /** The state of a ref, made if the registry has not spoken of it yet; undefined at the limit. */
+  /** The same for a ticket, also before the registry has spoken of it; undefined at the limit. */
   ensure(ref: string): ModelState | undefined {
     let model = this.#byRef.get(ref);
     if (model === undefined) {
-      if (this.#byRef.size >= MODELS_MAX) return undefined;
+      if (this.#byRef.size >= MODELS_MAX && !this.#dropIdle()) return undefined; // I6
       model = new ModelState(ref, this.#options);
+      model.spec = this.#specOf(ref);
       this.#byRef.set(ref, model);
     }
     return model;
+  }
+
+  #specOf(ref: string): ModelSpec | undefined {
+    const { name, version } = splitRef(ref);
+    return this.#records.get(name)?.versions[String(version)];
+  }
+
+  /** What does not answer by the registry, and is asked for by nobody now, is made again. */
+  #dropIdle(): boolean {
+    for (const { queue, ref, wanted } of this.#byRef.values()) {
+      if (wanted || queue.size > 0) continue;
+      this.#byRef.delete(ref);
+      return true;
+    }
+    return false;
   }
 
   record(name: string): ModelRecord | undefined {
@@ -178,12 +200,13 @@ export class Models {
     for (const spec of Object.values(record.versions)) {
       const ref = modelRef(spec.name, spec.version);
       this.#removed.delete(ref);
-      const model = this.ensure(ref);
-      if (model === undefined) return [];
+      const wanted = record.loaded && spec.version === record.active;
+      const model = wanted ? this.ensure(ref) : this.#byRef.get(ref);
+      // At the limit its requests are told so.
+      if (model === undefined) continue;
       const isNew = model.spec?.digest !== spec.digest;
       if (isNew) model.forget();
       model.spec = spec;
-      const wanted = record.loaded && spec.version === record.active;
       if (wanted && (isNew || !model.wanted)) {
         model.lastUsedUs = Math.max(model.lastUsedUs, askedUs);
       }
