@@ -3,10 +3,10 @@
  * faster, but whoever may make one has what is stored delivered to any subject (I9).
  */
 
-import type { JetStreamManager, StoredMsg } from "@nats-io/jetstream";
+import type { JetStreamClient, StoredMsg } from "@nats-io/jetstream";
 import { assert } from "@millrace/std";
 
-type Streams = JetStreamManager["streams"];
+type Streams = Awaited<ReturnType<JetStreamClient["jetstreamManager"]>>["streams"];
 
 export interface PagesOptions {
   readonly stream: string;

@@ -97,10 +97,15 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
   log.info({ servers: config.natsServers }, "ready");
   if (!signal.aborted) await Promise.race([once(signal, "abort"), namesake]);
   pump.post({ type: "drainBegan" });
-  const endsUs = nowUs() + config.drainMs * 1000;
-  while (!core.drained && nowUs() < endsUs) await sleep(DRAIN_LOOK_MS);
+  await drained(core, config.drainMs);
   await mailbox.closed();
   pump.stop();
+}
+
+/** Resolves when nothing is held any more, or the time for it is over. */
+async function drained(core: SchedulerCore, withinMs: number): Promise<void> {
+  const endsUs = nowUs() + withinMs * 1000;
+  while (!core.drained && nowUs() < endsUs) await sleep(DRAIN_LOOK_MS);
 }
 
 function showFigures(metrics: Metrics, core: SchedulerCore): void {
