@@ -90,7 +90,7 @@ describe("load facts", () => {
     expect(later).toEqual({ ok: true, value: [] });
   });
 
-  test("come page by page, from where the last page ended, whatever was removed meanwhile", async () => {
+  test("come page by page, from where the last page ended, whatever is removed", async () => {
     const { connection } = await connect("admin");
     const { streams } = await jetstream(connection).jetstreamManager(false);
     const log = openMinuteFacts(connection);
