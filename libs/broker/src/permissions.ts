@@ -157,7 +157,7 @@ export const PERMISSIONS: readonly Grant[] = [
       ...[...HISTORY, `KV_${FORECAST_BUCKET}`, `KV_${LEASE_BUCKET}`].flatMap(lookUpStream),
       ...readStream(REGISTRY),
       // How much work of jobs waits: their records, without what was asked and answered.
-      ...pullStream(`KV_${JOB_STATE_BUCKET}`),
+      ...lookUpStream(`KV_${JOB_STATE_BUCKET}`),
     ],
     subscribe: [
       `${inboxPrefix("forecaster")}.>`,

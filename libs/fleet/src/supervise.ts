@@ -223,7 +223,7 @@ export class Supervised implements AsyncDisposable {
   }
 }
 
-/** Starts the child, at once unless told. Nothing is thrown for a child that fails: see its events. */
+/** Starts the child, at once unless told. For one that fails nothing is thrown: see its events. */
 export const supervise = (options: SuperviseOptions): Supervised => new Supervised(options);
 
 export const describeExit = ({ code, signal }: Exit): string =>
