@@ -15,7 +15,7 @@ import { formatUs, unreachable } from "@millrace/std";
 import { Batch, type Part, rowsOf } from "./batch.ts";
 import { asksForProof, blame, retries, verdictOn } from "./bisecting.ts";
 import type { RunResult, Want, WorkerEffect, WorkerEvent } from "./events.ts";
-import { Handed, type HandedRun } from "./handed.ts";
+import { Handed, type HandedRun, outcomeOf } from "./handed.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { WORKER_LIMITS, type WorkerLimits, type WorkerOptions } from "./options.ts";
 import {
@@ -227,9 +227,10 @@ export class WorkerCore {
 
   #runEnded(id: number, result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
     if (this.#phase.name === "ended") return;
-    const { batch, part } = this.#handed.end(id, nowUs);
+    const outcome = outcomeOf(result);
+    const { batch, part } = this.#handed.end(id, outcome, nowUs);
     this.#progress++;
-    if (!result.ok && result.fault.code === "STALE_ASSIGNMENT") {
+    if (outcome === "not begun") {
       // It did not begin: its turn came too late, or something may have to go first.
       batch.takeBack();
     } else if (part === batch.proof && (result.ok || !result.fatal)) {

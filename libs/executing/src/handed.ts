@@ -9,18 +9,27 @@
 
 import { assert } from "@millrace/std";
 import type { Batch, Part } from "./batch.ts";
-import type { WorkerEffect } from "./events.ts";
+import type { RunResult, WorkerEffect } from "./events.ts";
 
 export interface HandedRun {
   readonly id: number;
   readonly batch: Batch;
   readonly part: Part;
+  /** More of the batch is to run after it. */
+  readonly partial: boolean;
 }
+
+export type Outcome = "ran" | "failed" | "not begun";
+
+export const outcomeOf = (result: RunResult): Outcome =>
+  result.ok ? "ran" : result.fault.code === "STALE_ASSIGNMENT" ? "not begun" : "failed";
 
 export class Handed {
   /** In the order in which the engine takes them; the first is on. */
   readonly #runs: HandedRun[] = [];
   #onSinceUs = 0;
+  /** What waits at the engine is on its way back: nothing is handed over before it is here. */
+  #returning = false;
   #nextId = 1;
 
   /** The run that is on; of two that the engine got at the same time it may be the other. */
@@ -40,7 +49,7 @@ export class Handed {
   /** May this batch be handed over now? Behind another run only if it stays behind it. */
   takes(batch: Batch): boolean {
     if (this.#runs.length === 0) return true;
-    if (batch.parts !== undefined) return false;
+    if (this.#returning || batch.parts !== undefined) return false;
     const ahead = this.#runs.slice(0, this.#placeOf(batch));
     const goesBeforeLast = ahead.length < this.#runs.length;
     return (this.#runs.length === 1 || goesBeforeLast) && !ahead.some((run) => run.batch.hasMore);
@@ -50,22 +59,26 @@ export class Handed {
   add(batch: Batch, part: Part, startByUs: number, nowUs: number): WorkerEffect {
     const id = this.#nextId++;
     if (this.#runs.length === 0) this.#onSinceUs = nowUs;
-    this.#runs.splice(this.#placeOf(batch), 0, { id, batch, part });
     const { frame, hasMore: partial, proof, spec } = batch;
+    this.#runs.splice(this.#placeOf(batch), 0, { id, batch, part, partial });
     const { tier } = frame;
     return { type: "run", id, tier, startByUs, spec, items: part, partial, proof: part === proof };
   }
 
   /** Takes the run out that ended. */
-  end(id: number, nowUs: number): HandedRun {
+  end(id: number, outcome: Outcome, nowUs: number): HandedRun {
     const at = this.#runs.findIndex((run) => run.id === id);
     assert(at >= 0, `run ${id} ended and was not handed over`);
     if (at === 0) this.#onSinceUs = nowUs;
-    return this.#runs.splice(at, 1)[0] as HandedRun;
+    const run = this.#runs.splice(at, 1)[0] as HandedRun;
+    if (outcome === "failed" || (outcome === "ran" && run.partial)) this.#returning = true;
+    if (this.#runs.length === 0) this.#returning = false;
+    return run;
   }
 
   clear(): void {
     this.#runs.length = 0;
+    this.#returning = false;
   }
 
   #placeOf({ frame }: Batch): number {
