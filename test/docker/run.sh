@@ -17,7 +17,9 @@ if ! docker info >/dev/null 2>&1 || ! docker image inspect $base >/dev/null 2>&1
   # Where no registry is reached, stand-ins for the base images are built from package registries.
   if ! docker pull -q $base >/dev/null 2>&1; then
     [ -f "$offline" ] || skip "no container engine, or no registry, on this machine"
-    bash "$offline" up >/dev/null || skip "the container engine did not start"
+    # apt tidies its folder of lists before it reads them, and the list of sources may lie there.
+    keep=$(mktemp) && echo 'APT::Get::List-Cleanup "false";' >"$keep"
+    APT_CONFIG=$keep bash "$offline" up >/dev/null || skip "the container engine did not start"
   fi
 fi
 docker compose version >/dev/null 2>&1 || skip "docker has no compose plugin"
