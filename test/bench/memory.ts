@@ -66,7 +66,10 @@ export const soak: Scenario = {
       const model = bench.model((atMs / SLICE_MS) % 2 === 0 ? "tiny" : "echo600k");
       await bench.load(cluster, model, 32, SLICE_MS);
       for (const [id, each] of readings) each.push(residentMib(cluster.pid(id) ?? 0));
-      if (atMs % 60_000 === 0) bench.say(`soak: minute ${atMs / 60_000} of ${SOAK_MS / 60_000}`);
+      if (atMs % 60_000 !== 0) continue;
+      // Minute by minute, to tell what grows from what was still reaching its size.
+      const now = [...readings].map(([id, each]) => `${id} ${Math.round(each.at(-1) ?? 0)} MiB`);
+      bench.say(`soak: minute ${atMs / 60_000} of ${SOAK_MS / 60_000}: ${now.join(", ")}`);
     }
     return [...readings].map(([id, each]) =>
       grown(`${id} memory, 10 minutes of load`, median(each.slice(4, 12)), median(each.slice(-8))),
