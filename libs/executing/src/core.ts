@@ -72,7 +72,7 @@ export class WorkerCore {
   /** When a `woke` event is wanted, in the time of `step`; Infinity once the worker has ended. */
   get wakeAtUs(): number {
     if (this.#phase.name === "ended") return Number.POSITIVE_INFINITY;
-    return Math.min(this.#heartbeats.nextUs, this.#queue.wakeAtUs);
+    return Math.min(this.#heartbeats.nextUs, this.#queue.wakeAtUs, this.#handed.wakeAtUs);
   }
 
   /** Takes one event. A run comes first among the effects, so that the device does not wait. */
@@ -118,14 +118,11 @@ export class WorkerCore {
       case "deviceRead":
         this.#device = event.device;
         return;
-      case "deviceLost":
+      case "deviceLost": {
         if (this.#phase.name === "ended") return;
-        return this.#poison(
-          fault("WORKER_LOST", event.detail),
-          nowUs,
-          effects,
-          this.#handed.running,
-        );
+        const lost = fault("WORKER_LOST", event.detail);
+        return this.#poison(lost, nowUs, effects, this.#handed.running);
+      }
       case "audienceChanged":
         return this.#heartbeats.wantModels();
       case "schedulerGone":
@@ -191,6 +188,7 @@ export class WorkerCore {
       const met = fault("WORKER_LOST", `a run has not ended in ${took}`);
       return this.#poison(met, nowUs, effects, running);
     }
+    this.#handed.giveUpLate(nowUs);
     if (this.#queue.size === 0 || nowUs < this.#queue.wakeAtUs) return;
     for (const batch of this.#queue.batches()) {
       if (batch.parts !== undefined) continue;
@@ -228,7 +226,9 @@ export class WorkerCore {
   #runEnded(id: number, result: RunResult, nowUs: number, effects: WorkerEffect[]): void {
     if (this.#phase.name === "ended") return;
     const outcome = outcomeOf(result);
-    const { batch, part } = this.#handed.end(id, outcome, nowUs);
+    const ended = this.#handed.end(id, outcome, nowUs);
+    if (ended === undefined) return;
+    const { batch, part } = ended;
     this.#progress++;
     if (outcome === "not begun") {
       // It did not begin: its turn came too late, or something may have to go first.

@@ -15,9 +15,14 @@ export interface HandedRun {
   readonly id: number;
   readonly batch: Batch;
   readonly part: Part;
+  /** The engine does not begin it later. */
+  readonly startByUs: number;
   /** More of the batch is to run after it. */
   readonly partial: boolean;
 }
+
+/** So long after its latest start the engine has said that a run began, if it did. */
+const SAID_WITHIN_US = 2_000;
 
 export type Outcome = "ran" | "failed" | "not begun";
 
@@ -30,6 +35,8 @@ export class Handed {
   #onSinceUs = 0;
   /** What waits at the engine is on its way back: nothing is handed over before it is here. */
   #returning = false;
+  /** Runs that were given up while they waited; what the engine says of them is no news. */
+  readonly #givenUp = new Set<number>();
   #nextId = 1;
 
   /** The run that is on; of two that the engine got at the same time it may be the other. */
@@ -60,13 +67,31 @@ export class Handed {
     const id = this.#nextId++;
     if (this.#runs.length === 0) this.#onSinceUs = nowUs;
     const { frame, hasMore: partial, proof, spec } = batch;
-    this.#runs.splice(this.#placeOf(batch), 0, { id, batch, part, partial });
+    this.#runs.splice(this.#placeOf(batch), 0, { id, batch, part, startByUs, partial });
     const { tier } = frame;
     return { type: "run", id, tier, startByUs, spec, items: part, partial, proof: part === proof };
   }
 
-  /** Takes the run out that ended. */
-  end(id: number, outcome: Outcome, nowUs: number): HandedRun {
+  /** When the first of those that wait is too late to begin. */
+  get wakeAtUs(): number {
+    let wakeAtUs = Number.POSITIVE_INFINITY;
+    for (const { startByUs } of this.#runs.slice(1)) wakeAtUs = Math.min(wakeAtUs, startByUs);
+    return wakeAtUs + SAID_WITHIN_US + 1;
+  }
+
+  /** Gives up those that wait and are too late to begin, however long the one that is on takes. */
+  giveUpLate(nowUs: number): void {
+    for (const run of this.#runs.slice(1)) {
+      if (nowUs <= run.startByUs + SAID_WITHIN_US) continue;
+      this.#runs.splice(this.#runs.indexOf(run), 1);
+      this.#givenUp.add(run.id);
+      run.batch.takeBack();
+    }
+  }
+
+  /** Takes the run out that ended; undefined for one that was given up. */
+  end(id: number, outcome: Outcome, nowUs: number): HandedRun | undefined {
+    if (this.#givenUp.delete(id)) return undefined;
     const at = this.#runs.findIndex((run) => run.id === id);
     assert(at >= 0, `run ${id} ended and was not handed over`);
     if (at === 0) this.#onSinceUs = nowUs;

@@ -120,8 +120,9 @@ describe("draining", () => {
   test("gives back what is still held at its deadline", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
-    rig.assign("digits@1", [item(1), item(2)], { startWithinUs: 60_000_000 });
-    rig.assign("digits@1", [item(3)], { startWithinUs: 60_000_000 });
+    const long = { remainingUs: 60_000_000 };
+    rig.assign("digits@1", [item(1, long), item(2, long)], { startWithinUs: 60_000_000 });
+    rig.assign("digits@1", [item(3, long)], { startWithinUs: 60_000_000 });
     rig.tell({ type: "drainBegan" });
     const ended = rig.pass(25_000_000);
     expect(verdicts(ended)).toEqual([1, 2, 3].map((seq) => [seq, "DRAINING"]));

@@ -38,6 +38,18 @@ describe("an assignment is refused", () => {
     expect(refused.dones).toMatchObject([{ outcome: "refused" }]);
   });
 
+  test("as stale also where the engine has it, and what that says of it later is no news", () => {
+    const rig = new WorkerRig();
+    rig.ready(modelSpec("digits"));
+    rig.assign("digits@1", [item(1)]);
+    rig.assign("digits@1", [item(2)], { startWithinUs: 3_000 });
+    // A little later: the engine may have begun it and not have said so.
+    expect(verdicts(rig.pass(5_000))).toEqual([]);
+    expect(verdicts(rig.pass(1))).toEqual([[2, "STALE_ASSIGNMENT"]]);
+    expect(rig.stale().effects).toEqual([]);
+    expect(verdicts(rig.ran())).toEqual([[1, "ok"]]);
+  });
+
   test("as stale when the engine comes to it too late", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
