@@ -25,7 +25,7 @@ const LONG_US = 20_000;
  * A batch this long gains nothing by being longer where a row costs the same: all of it ends
  * together, and what is in half of it would have its answers in half the time.
  */
-const CALM_US = 50_000;
+const CALM_US = 100_000;
 /** The same, as far as can be told. */
 const SAME = 1.03;
 /** A smaller batch has to be worth this much: the times that are compared vary by as much. */

@@ -68,7 +68,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   ageAfterUs: 2_000_000,
   sliceUsMax: [1_000_000, 250_000, 50_000],
   marginUs: 1_000,
-  reserve: 0.1,
+  reserve: 0.15,
   fetchUs: 20_000,
   leadUs: 1_000,
   fullLeadUs: 4_000,

@@ -61,7 +61,7 @@ describe("the predicted wait", () => {
     const bench = shared("gpu-1");
     const models = [{ ...ready(A), warmUs: [[1, 100_000] as [number, number]] }];
     bench.hear(beat("gpu-2", { models }));
-    sendMany(bench, B, 9, { remainingUs: SECOND_US });
+    sendMany(bench, B, 8, { remainingUs: SECOND_US });
     bench.send(A, ticket(1, { remainingUs: 300_000 }));
     expect(bench.assigned.at(-1)?.worker).toBe("gpu-2");
     expect(bench.codes).toEqual([]);
@@ -222,8 +222,8 @@ describe("a model that was removed and added again from other bytes (I8)", () =>
 
 test("a prediction counts whole batches, whose rows all end together", () => {
   for (const [remainingUs, admitted] of [
-    [170_000, 8],
-    [200_000, 16],
+    [260_000, 16],
+    [400_000, 32],
   ] as const) {
     const bench = new Bench();
     bench.know(record("a", { maxBatch: 64 }));
@@ -233,7 +233,7 @@ test("a prediction counts whole batches, whose rows all end together", () => {
       bench.send("a@1", ticket(seq));
       bench.done(present(bench.assigned.at(-1), "a batch"), 10_000);
     }
-    // One is running for as long as a row takes; then eight at a time are best.
+    // One is running for as long as a row takes; then sixteen at a time are best.
     bench.send("a@1", ticket(3));
     const many = Array.from({ length: 40 }, (_, at) => ticket(10 + at, { remainingUs }));
     bench.send("a@1", ...many);
