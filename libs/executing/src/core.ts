@@ -227,13 +227,15 @@ export class WorkerCore {
     if (this.#phase.name === "ended") return;
     const outcome = outcomeOf(result);
     const ended = this.#handed.end(id, outcome, nowUs);
+    this.#progress++;
+    // Also of a run that was given up: it may have begun all the same.
+    if (!result.ok && result.fatal) return this.#poison(result.fault, nowUs, effects, ended);
     if (ended === undefined) return;
     const { batch, part } = ended;
-    this.#progress++;
     if (outcome === "not begun") {
-      // It did not begin: its turn came too late, or something may have to go first.
+      // Its turn came too late, or something may have to go first.
       batch.takeBack();
-    } else if (part === batch.proof && (result.ok || !result.fatal)) {
+    } else if (part === batch.proof) {
       batch.proven = result.ok;
       this.#closeIfDone(batch, nowUs, effects);
     } else if (result.ok) {
@@ -246,8 +248,6 @@ export class WorkerCore {
       this.#reply(batch.frame.model, replies, effects);
       this.#witnesses.ran(batch.spec, part);
       this.#closeIfDone(batch, nowUs, effects);
-    } else if (result.fatal) {
-      this.#poison(result.fault, nowUs, effects, { batch, part });
     } else if (!retries(batch, part, result.fault, this.#limits.runsMax)) {
       this.#refuse(batch, part, result.fault, nowUs, effects);
     } else {
