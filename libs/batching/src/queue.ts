@@ -13,6 +13,8 @@ export interface Queued {
   readonly ingress: string;
   readonly arrivedUs: number;
   readonly deadlineUs: number;
+  /** From arrival to answer, as it was predicted when it came; 0 where nothing was known. */
+  readonly predictedUs: number;
   /** The device that already works on the request: a hedge goes elsewhere. */
   readonly avoid: string | undefined;
   /** Where it waits now; ageing lowers it. 3 when it waits no more. */

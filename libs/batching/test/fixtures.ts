@@ -23,6 +23,7 @@ export function entry(
     ingress: "ingress-1",
     arrivedUs: options.arrivedUs ?? 0,
     deadlineUs: options.deadlineUs ?? 1_000_000,
+    predictedUs: 0,
     avoid: undefined,
     tier,
     ticket: {

@@ -122,6 +122,7 @@ export class Admitting {
       for (const entry of model.queue.takeDue(nowUs + this.#leastUs(model))) {
         this.#noteMissed(model, entry.ticket, nowUs);
         this.#effects.refuseQueued(entry, code, message, nowUs);
+        model.calibration.observe(entry.predictedUs, entry.deadlineUs - entry.arrivedUs, nowUs);
       }
       if (model.queue.size === 0) this.#models.waiting.delete(model);
       else this.#lookLater(model, nowUs);
@@ -175,7 +176,8 @@ export class Admitting {
     const deadlineUs = nowUs + ticket.remainingUs;
     const takesUs = othersUs === undefined ? 0 : this.#takesUs(model, ticket, othersUs, deadlineUs);
     const { marginUs, reserve } = this.#options;
-    if (nowUs + takesUs * (1 + reserve) + marginUs > deadlineUs) {
+    const carefulUs = this.#calibrated(model, ticket, takesUs, nowUs) * (1 + reserve);
+    if (nowUs + carefulUs + marginUs > deadlineUs) {
       this.#noteMissed(model, ticket, nowUs);
       const message = `it would take about ${takesUs} us, ${ticket.remainingUs} us are left`;
       return this.#effects.refuse(ingress, ticket, "DEADLINE_UNREACHABLE", message, 0);
@@ -189,7 +191,8 @@ export class Admitting {
       }
     }
     const { tier } = ticket;
-    model.queue.push({ ticket, ingress, arrivedUs: nowUs, deadlineUs, avoid, tier });
+    const predictedUs = takesUs;
+    model.queue.push({ ticket, ingress, arrivedUs: nowUs, deadlineUs, predictedUs, avoid, tier });
   }
 
   /** What is ahead of the ticket but for its own model's queue; tickets of a frame are alike. */
@@ -218,6 +221,15 @@ export class Admitting {
     // On how many devices the queue will be served that waits for a copy is not known.
     const ahead = holders === 0 ? 0 : model.queue.rowsAhead(ticket.tier, deadlineUs) / holders;
     return Math.ceil(othersUs + model.batchEndsUs(ahead, ticket.rows));
+  }
+
+  /**
+   * The same by what became of those before it. What it takes without any wait is left as it is:
+   * else nothing might be admitted from which to learn better.
+   */
+  #calibrated(model: ModelState, { rows }: Ticket, takesUs: number, nowUs: number): number {
+    const waitUs = Math.max(0, takesUs - model.fastestUs(rows));
+    return takesUs + waitUs * (model.calibration.factor(nowUs) - 1);
   }
 
   #deviceOf(model: ModelState, ingress: string, seq: number): string | undefined {

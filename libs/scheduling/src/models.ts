@@ -10,6 +10,7 @@ import {
   type Resident,
   splitRef,
 } from "@millrace/protocol";
+import { Calibration } from "./calibration.ts";
 
 /** Loading takes at least the file; sessions measured took up to a quarter more. */
 const LOADED_PER_FILE_BYTE = 1.25;
@@ -18,6 +19,7 @@ export class ModelState {
   readonly ref: string;
   readonly queue: ModelQueue;
   readonly arrivals = new Arrivals();
+  readonly calibration = new Calibration();
   readonly profiles = new Map<DeviceClass, Profile>();
   /** Undefined while tickets came before the registry's word. */
   spec: ModelSpec | undefined;

@@ -8,6 +8,7 @@
  * worker fell silent or never had the batch, for which no input is to blame.
  */
 
+import type { Queued } from "@millrace/batching";
 import { Membership } from "@millrace/membership";
 import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
 import {
@@ -106,6 +107,7 @@ export class Workers {
     if (frame.outcome === "ran") {
       this.#failing.ran(device, frame.model, nowUs);
       sent.batch.model.profileOn(device.device.class).observe(frame.rows, frame.computeUs);
+      calibrate(sent.batch, nowUs);
     }
     device.backlogHeard(frame.backlogUs, frame.id, nowUs);
     this.#dispatching.feed(device, nowUs);
@@ -241,4 +243,15 @@ export class Workers {
     }
     device.backlogHeard(beat.backlogUs, seen, nowUs);
   }
+}
+
+/** By the one of the batch that was worst predicted. */
+function calibrate({ model, entries }: Batch, nowUs: number): void {
+  let worst: Queued | undefined;
+  const excessUs = ({ arrivedUs, predictedUs }: Queued): number => nowUs - arrivedUs - predictedUs;
+  for (const entry of entries) {
+    if (worst === undefined || excessUs(entry) > excessUs(worst)) worst = entry;
+  }
+  if (worst === undefined) return;
+  model.calibration.observe(worst.predictedUs, nowUs - worst.arrivedUs, nowUs);
 }
