@@ -5,8 +5,9 @@ import { join } from "node:path";
 import type { BenchModelName } from "@millrace/examples";
 import { Alone } from "./alone.ts";
 import { inTurns, type Scenario } from "./bench.ts";
-import { inferOnce } from "./requests.ts";
-import { pairedRow, ratioAtLeast } from "./rows.ts";
+import { startFloor } from "./floor.ts";
+import { inferOnce, type Target } from "./requests.ts";
+import { type Pair, pairedRow, ratioAtLeast } from "./rows.ts";
 
 const ROUNDS = 3;
 const RUN_MS = 4_000;
@@ -14,13 +15,18 @@ const ALONE_MS = 2_000;
 /** The services are compiled by then, as onnxruntime is warm when its best batch is found. */
 const COMPILE_MS = 4_000;
 
-/** Enough connections that the next batch always waits. */
-function saturated(
-  name: BenchModelName,
-  title: string,
-  connections: number,
-  least: number,
-): Scenario {
+interface Saturated {
+  readonly name: BenchModelName;
+  readonly title: string;
+  /** Enough that the next batch always waits. */
+  readonly connections: number;
+  /** Of what onnxruntime reaches alone. */
+  readonly least: number;
+  /** Measures the floor as well: how far the hops alone, without any feature, fall short. */
+  readonly withFloor?: boolean;
+}
+
+function saturated({ name, title, connections, least, withFloor = false }: Saturated): Scenario {
   return {
     name,
     async run(bench) {
@@ -31,17 +37,38 @@ function saturated(
       await writeFile(file, model.file);
       bench.say(`${name}: onnxruntime alone at each batch size`);
       await using alone = await Alone.start(model, file, bench.threads);
-      await bench.load(cluster, model, connections, COMPILE_MS);
-      bench.say(`${name}: batches of ${alone.batch} alone, ${connections} connections, in turns`);
-      const pairs = await inTurns(
-        ROUNDS,
-        () => alone.rowsPerSecond(ALONE_MS),
-        async () => (await bench.load(cluster, model, connections, RUN_MS)).perSecond,
-      );
-      return [pairedRow({ name: title, unit: "rows/s", goal: ratioAtLeast(least) }, pairs)];
+      const against = async (target: Target): Promise<readonly Pair[]> => {
+        await bench.load(target, model, connections, COMPILE_MS);
+        bench.say(`${name}: batches of ${alone.batch} alone, ${connections} connections, in turns`);
+        return inTurns(
+          ROUNDS,
+          () => alone.rowsPerSecond(ALONE_MS),
+          async () => (await bench.load(target, model, connections, RUN_MS)).perSecond,
+        );
+      };
+      const goal = ratioAtLeast(least);
+      const rows = [pairedRow({ name: title, unit: "rows/s", goal }, await against(cluster))];
+      if (withFloor) {
+        const { directory, threads } = bench;
+        await using floor = await startFloor({ directory, model, threads });
+        const pairs = await against({ host: cluster.host, port: floor.port });
+        rows.push(pairedRow({ name: `${title}, no features`, unit: "rows/s" }, pairs));
+      }
+      return rows;
     },
   };
 }
 
-export const mlp = saturated("mlp10m", "10 MFLOP MLP at saturation", 192, 0.85);
-export const encoder = saturated("encoder1g", "1 GFLOP encoder at saturation", 64, 0.95);
+export const mlp = saturated({
+  name: "mlp10m",
+  title: "10 MFLOP MLP at saturation",
+  connections: 192,
+  least: 0.85,
+  withFloor: true,
+});
+export const encoder = saturated({
+  name: "encoder1g",
+  title: "1 GFLOP encoder at saturation",
+  connections: 64,
+  least: 0.95,
+});

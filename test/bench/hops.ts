@@ -4,12 +4,12 @@ import type { BenchModelName } from "@millrace/examples";
 import { type Bench, checkSame, inTurns, type Scenario } from "./bench.ts";
 import { startFloor } from "./floor.ts";
 import type { LoadFigures } from "./load.ts";
-import { pairedRow, ratioAtLeast, ratioAtMost, type Row } from "./rows.ts";
+import { type Pair, pairedRow, ratioAtLeast, ratioAtMost, type Row } from "./rows.ts";
 
 const ROUNDS = 3;
 const RUN_MS = 2_500;
 
-interface Pair {
+interface Figures {
   readonly floor: LoadFigures;
   readonly value: LoadFigures;
 }
@@ -19,14 +19,14 @@ async function compare(
   bench: Bench,
   name: BenchModelName,
   connections: readonly number[],
-): Promise<ReadonlyMap<number, readonly Pair[]>> {
+): Promise<ReadonlyMap<number, readonly Figures[]>> {
   const model = bench.model(name);
   const cluster = await bench.cluster();
   const { directory, threads } = bench;
   await using floor = await startFloor({ directory, model, threads });
   const below = { host: cluster.host, port: floor.port };
   await checkSame(below, cluster, model);
-  const pairs = new Map<number, readonly Pair[]>();
+  const pairs = new Map<number, readonly Figures[]>();
   for (const count of connections) {
     bench.say(`${name}: ${count} connections, ${ROUNDS} rounds of the floor and the cluster`);
     pairs.set(
@@ -42,9 +42,9 @@ async function compare(
 }
 
 const figuresOf = (
-  pairs: readonly Pair[] | undefined,
+  pairs: readonly Figures[] | undefined,
   figure: "perSecond" | "p50Us" | "p99Us",
-): { readonly floor: number; readonly value: number }[] =>
+): Pair[] =>
   (pairs ?? []).map(({ floor, value }) => ({ floor: floor[figure], value: value[figure] }));
 
 export const tiny: Scenario = {

@@ -36,10 +36,16 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2;
 }
 
+/** What was measured in one round, the one after the other. */
+export interface Pair {
+  readonly floor: number;
+  readonly value: number;
+}
+
 /** A row from what was measured in pairs, the floor and the cluster in turn. */
 export function pairedRow(
   row: Pick<Row, "name" | "unit"> & { readonly goal?: Goal },
-  pairs: readonly { readonly floor: number; readonly value: number }[],
+  pairs: readonly Pair[],
 ): Row {
   return {
     ...row,
