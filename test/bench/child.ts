@@ -3,12 +3,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-
-/** The flags under which the services run: without them Node 24 collects too eagerly. */
-export const NODE_FLAGS = [
-  "--external-memory-accounted-in-global-limit",
-  "--heap-growing-percent=400",
-] as const;
+import { NODE_FLAGS } from "@millrace/fleet";
 
 export interface Child {
   readonly pid: number;

@@ -90,10 +90,14 @@ export function openSession(file: Uint8Array, on: SessionDevice): Promise<Sessio
   });
 }
 
+/** What a run takes on an emulated device at least; 0 on others. */
+export const paceUs = ({ device, rowUs }: SessionDevice, rows: number): number =>
+  device === "emulated" ? rows * rowUs : 0;
+
 /** Keeps an emulated device to its pace: resolves when it may be done with a run. */
 export async function keepPace(device: SessionDevice, rows: number, began: number): Promise<void> {
-  if (device.rowUs === 0 || device.device !== "emulated") return;
-  await sleep(Math.max(0, (rows * device.rowUs) / 1000 - (performance.now() - began)));
+  const leastUs = paceUs(device, rows);
+  if (leastUs > 0) await sleep(Math.max(0, leastUs / 1000 - (performance.now() - began)));
 }
 
 /** Tensors over the slab itself; nothing is copied. */

@@ -296,7 +296,7 @@ test("a perceptron computes what its weights say", async () => {
 });
 
 describe("pace", () => {
-  test("an emulated device takes its declared time for every row, warm-up included", async () => {
+  test("an emulated device takes its declared time for every row, and says so when it is warm", async () => {
     await using slow = await openEngine({
       device: "emulated",
       threads: 1,
@@ -306,9 +306,9 @@ describe("pace", () => {
     const { spec, file } = addModel("slow", 2);
     const loaded = await slow.load(spec, file());
     if ("code" in loaded) throw new Error(loaded.message);
-    // A timer may be a millisecond early.
-    for (const [rows, us] of loaded.warmUs) expect(us).toBeGreaterThan(rows * 10_000 - 1_500);
+    for (const [rows, us] of loaded.warmUs) expect(us).toBeGreaterThanOrEqual(rows * 10_000);
     const ran = await slow.run(spec, [item(2, [floats(2, [1, 2, 3, 4, 5, 6, 7, 8])])]);
+    // A timer may be a millisecond early.
     expect(ran.computeUs).toBeGreaterThan(18_500);
   });
 });

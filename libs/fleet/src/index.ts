@@ -44,7 +44,7 @@ export {
 } from "./keeper.ts";
 export { type KubernetesOptions, openKubernetes, type ScaleTarget } from "./kubernetes.ts";
 export { type Launch, memberVariables, ProcessHost, type ProcessHostOptions } from "./processes.ts";
-export { nodeService } from "./node-service.ts";
+export { NODE_FLAGS, nodeService } from "./node-service.ts";
 export { LINE_CHARACTERS_MAX, type LineSplitter, splitLines } from "./lines.ts";
 export {
   type ChildEvent,
