@@ -52,6 +52,8 @@ export interface ModelView {
   readonly missed: boolean;
   readonly waitUs: number;
   readonly rowsPerSecond: number;
+  /** Devices that its arrivals keep busy, in batches of the best size. */
+  readonly busyDevices: number;
   readonly lastUsedUs: number;
 }
 
@@ -65,6 +67,11 @@ export interface ResidencyOptions {
   readonly residencyUsMin: number;
   /** Longer predicted waits call for one more copy, where there is room. */
   readonly copyWaitUs: number;
+  /**
+   * Copies busier than this call for one more as well: a worker that was started ahead of the load
+   * is of no use while it waits for the queue to grow before it loads what is asked for.
+   */
+  readonly copyBusyShare: number;
   /** Copies of a model that are kept where there is room, on different devices. */
   readonly copiesIdle: number;
   /**
@@ -77,6 +84,7 @@ export interface ResidencyOptions {
 export const RESIDENCY_DEFAULTS: ResidencyOptions = {
   residencyUsMin: 300_000,
   copyWaitUs: 50_000,
+  copyBusyShare: 0.6,
   copiesIdle: 2,
   parkAfterUs: Infinity,
 };
@@ -130,7 +138,8 @@ export function planResidency(
   for (const model of inNeed) {
     const held = copies.get(model.ref) ?? 0;
     const pressed = isAsked(model) && (held === 0 || model.waitUs > options.copyWaitUs);
-    if (held >= options.copiesIdle && !pressed) continue;
+    const isBusy = model.busyDevices > options.copyBusyShare * held;
+    if (held >= options.copiesIdle && !pressed && !isBusy) continue;
     const candidates = rooms
       .filter((room) => mayLoad(room, model))
       .sort((a, b) => preference(a, model, held, view) - preference(b, model, held, view));
@@ -138,7 +147,7 @@ export function planResidency(
     if (free !== undefined) {
       free.freeBytes -= needOn(free.device, model);
       free.loading = true;
-      const why = held === 0 ? "no copy" : pressed ? "queue" : "spare copy";
+      const why = held === 0 ? "no copy" : pressed ? "queue" : isBusy ? "busy" : "spare copy";
       actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
     } else if (held === 0 && isAsked(model)) {
       evictFor(model, candidates, view, loadedAtUs, nowUs, options, actions);

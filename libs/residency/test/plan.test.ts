@@ -28,6 +28,7 @@ const model = (ref: string, options: Partial<ModelView> = {}): ModelView => ({
   missed: false,
   waitUs: 0,
   rowsPerSecond: 0,
+  busyDevices: 0,
   lastUsedUs: 0,
   ...options,
 });
@@ -57,6 +58,16 @@ describe("residency plan", () => {
     expect(plan(devices, [model("a")])).toEqual(["load a gpu"]);
     const loaded = [device("cpu", 100, [], { accelerator: false }), device("gpu", 80, [held("a")])];
     expect(plan(loaded, [model("a")])).toEqual(["load a cpu"]);
+  });
+
+  test("a model that keeps its copies busy has one more where there is room, before it waits", () => {
+    const copies = [device("a", 80, [held("m")]), device("b", 80, [held("m")])];
+    const idle = [...copies, device("c", 100)];
+    expect(plan(idle, [model("m", { busyDevices: 1.1 })])).toEqual([]);
+    expect(plan(idle, [model("m", { busyDevices: 1.3 })])).toEqual(["load m c"]);
+    const full = [...copies, device("c", 0, [held("other")])];
+    const others = [model("other"), model("m", { busyDevices: 1.9 })];
+    expect(plan(full, others).filter((action) => action.includes("c"))).toEqual([]);
   });
 
   test("a full device evicts the least recently used model for one that is asked for", () => {
@@ -233,6 +244,7 @@ describe("residency plan", () => {
       missed: fc.boolean(),
       waitUs: fc.nat(200_000),
       rowsPerSecond: fc.nat(10),
+      busyDevices: fc.nat(5),
       lastUsedUs: fc.nat(1_000_000),
     });
     fc.assert(

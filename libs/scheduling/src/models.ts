@@ -104,6 +104,11 @@ export class ModelState {
     return Number.isFinite(fastest) ? fastest : 0;
   }
 
+  /** Of a row in a batch as large as may be, on the fastest device class seen. */
+  get fastestRowUs(): number {
+    return this.fastestUs(this.rowsMax) / this.rowsMax;
+  }
+
   /**
    * When the batch ends that has these rows behind so many others on a device, if there is no more
    * before them: all rows of a batch end together. 0 where no time is known.

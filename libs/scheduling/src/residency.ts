@@ -29,6 +29,8 @@ const KEY = "residency";
 /** A version that was replaced stays this long after its last request. */
 const KEEP_US = 5_000_000;
 
+const SECOND_US = 1_000_000;
+
 /** Between plans while nothing waits and nothing changed. */
 const IDLE_PLAN_US = 1_000_000;
 
@@ -192,6 +194,7 @@ export class Residency {
     for (const model of this.#models.values()) {
       if (model.spec === undefined) continue;
       const other = elsewhere.get(model.ref);
+      const rowsPerSecond = model.arrivals.rowsPerSecond(nowUs) + (other?.rowsPerSecond ?? 0);
       views.set(model.ref, {
         ref: model.ref,
         bytes: model.loadBytes,
@@ -200,7 +203,8 @@ export class Residency {
         queuedRows: model.queue.rowsThrough(2) + (other?.missed ? 0 : (other?.queuedRows ?? 0)),
         missed: model.isMissed(nowUs) || other?.missed === true || this.#failsAskers(model, nowUs),
         waitUs: Math.max(this.#waitUs(model), other?.waitUs ?? 0),
-        rowsPerSecond: model.arrivals.rowsPerSecond(nowUs) + (other?.rowsPerSecond ?? 0),
+        rowsPerSecond,
+        busyDevices: (rowsPerSecond * model.fastestRowUs) / SECOND_US,
         lastUsedUs: model.lastUsedUs,
       });
     }

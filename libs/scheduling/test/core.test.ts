@@ -300,6 +300,30 @@ describe("residency", () => {
     expect(bench.codes).toEqual([]);
   });
 
+  test("a worker that joins gets what keeps the others busy, before anything waits for it", () => {
+    const bench = new Bench({ suspectAfterUs: 60_000_000, forgetAfterUs: 90_000_000 });
+    bench.know(record("a"));
+    // Rows of 5 ms in batches of eight.
+    const models = [ready("a@1", 20_000)];
+    for (const id of ["gpu-1", "gpu-2"]) bench.hear(beat(id, { models }));
+    const serve = (rows: number, gapUs: number): void => {
+      for (let seq = 0; seq < rows; seq++) {
+        bench.send("a@1", ticket(seq));
+        bench.done(present(bench.assigned.at(-1), "a batch"), 5_000);
+        bench.pass(gapUs);
+      }
+    };
+    serve(220, 5_000);
+    bench.hear(beat("gpu-3"));
+    bench.pass(50_000);
+    expect(bench.commands).toEqual([]);
+    serve(600, 3_500);
+    expect(bench.commands.map(({ worker, why }) => [worker, why])).toContainEqual([
+      "gpu-3",
+      "busy",
+    ]);
+  });
+
   test("another scheduler in charge is told what waits, and this one gives no commands", () => {
     const ids = ["scheduler-1", "scheduler-2"] as const;
     const commands = ids.map((id, at) => {

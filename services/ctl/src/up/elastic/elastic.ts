@@ -74,7 +74,7 @@ const TIMEOUT_MS = 2_000;
 /**
  * A worker is ready after this time: its process starts, loads and warms its models at its pace.
  */
-const START_MS = 8_000;
+const START_MS = 3_000;
 /** The starts of two workers are as far apart as the processor time of one takes, and more. */
 const START_GAP_MS = 1_500;
 /** The cluster, and the fleet that the night needs, start before the day does. */
