@@ -40,7 +40,7 @@ export type Fact =
   | { readonly type: "bytesRegistered"; readonly model: string; readonly digest: string }
   /** The process runs again after standing still: what was due meanwhile is due now. */
   | { readonly type: "processResumed"; readonly process: string }
-  /** A batch is at a device with all its inputs. */
+  /** A batch is at a device with all its inputs; again where its run ended and left some of it. */
   | {
       readonly type: "batchTaken";
       readonly device: string;
@@ -53,13 +53,15 @@ export type Fact =
    * The device begins to compute a batch or a part of one, which usually takes `usualUs` on the
    * fastest device of its class, as whoever cut it may believe of all of them. `sliceUs`
    * bounds that time for work of its tier, but for a request that is longer by itself. Past
-   * `startByUs` the most urgent request in it was not to begin.
+   * `startByUs` the most urgent request in it was not to begin. It waits no more, but where it is
+   * `partial`: more of it is to run after this.
    */
   | {
       readonly type: "runStarted";
       readonly device: string;
       readonly batch: string;
       readonly tier: Tier;
+      readonly partial: boolean;
       readonly requests: number;
       readonly rows: number;
       readonly rowsMax: number;

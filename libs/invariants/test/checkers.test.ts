@@ -142,6 +142,7 @@ const run = (batch: string, rows: number, tier: 0 | 1 | 2 = 0): Fact => ({
   device: "gpu",
   batch,
   tier,
+  partial: false,
   requests: rows,
   rows,
   rowsMax: 8,
@@ -203,6 +204,25 @@ describe("I4", () => {
       [5, run("urgent", 1, 0)],
     ] as const;
     expect(judge(history)).toEqual([]);
+  });
+
+  test("is not broken by what begins before it is known that the urgent run ended", () => {
+    const begun = [
+      [1, taken("urgent", 0)],
+      [2, taken("slow", 2)],
+      [3, run("urgent", 1, 0)],
+      [4, runEnded],
+    ] as const;
+    expect(judge([...begun, [5, run("slow", 1, 2)]])).toEqual([]);
+    // It failed, and is to run again in parts.
+    const again = [...begun, [5, taken("urgent", 0)], [6, run("slow", 1, 2)]] as const;
+    expect(judge(again)).toHaveLength(1);
+  });
+
+  test("is not broken by what begins in the instant in which the urgent one comes", () => {
+    const slow = [1, taken("slow", 2)] as const;
+    expect(judge([slow, [2, taken("urgent", 0)], [2, run("slow", 1, 2)]])).toEqual([]);
+    expect(judge([slow, [2, taken("urgent", 0)], [3, run("slow", 1, 2)]])).toHaveLength(1);
   });
 
   test("is broken by a lower tier that begins first, until the higher one has left", () => {

@@ -21,6 +21,8 @@ interface Batch {
   /** Bodies that are still to come. */
   readonly missing: Set<string>;
   ready: boolean;
+  /** The run that has the last of it; undefined while more of it waits. */
+  lastRun: number | undefined;
 }
 
 export class HeldBatches {
@@ -61,6 +63,7 @@ export class HeldBatches {
       open: new Set(items),
       missing: wanted,
       ready: false,
+      lastRun: undefined,
     };
     this.#batches.add(batch);
     for (const item of items) this.#byItem.set(item, batch);
@@ -92,12 +95,14 @@ export class HeldBatches {
   }
 
   /** The device began a run. */
-  began({ spec, items, proof }: Extract<WorkerEffect, { readonly type: "run" }>): void {
+  began(run: Extract<WorkerEffect, { readonly type: "run" }>): void {
+    const { id, spec, items, partial, proof } = run;
     const first = present(items[0], "an item of a run").item;
     const batch = this.#byItem.get(first);
     // A proof is nobody's, and a worker that has ended may have given up what its device still has.
     if (proof || batch === undefined) return;
     const { name, tier, arrivedUs, reservedUs } = batch;
+    batch.lastRun = partial ? undefined : id;
     const leastUs = Math.min(...items.map(({ item }) => item.remainingUs));
     const rows = items.reduce((sum, { item }) => sum + item.rows, 0);
     this.#world.observe({
@@ -105,6 +110,7 @@ export class HeldBatches {
       device: this.#id,
       batch: name,
       tier,
+      partial,
       requests: items.length,
       rows,
       rowsMax: this.#device.rowsMax(spec),
@@ -112,6 +118,16 @@ export class HeldBatches {
       sliceUs: SCHEDULER_DEFAULTS.sliceUsMax[tier],
       startByUs: arrivedUs + leastUs - reservedUs,
     });
+  }
+
+  /** The worker has heard how a run ended: what is left of its batch waits again. */
+  ended(id: number): void {
+    for (const batch of this.#batches) {
+      if (batch.lastRun !== id) continue;
+      batch.lastRun = undefined;
+      batch.ready = false;
+      this.#noteReady(batch);
+    }
   }
 
   #noteReady(batch: Batch): void {

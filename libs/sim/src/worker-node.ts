@@ -219,6 +219,7 @@ export class WorkerNode implements Node, Member {
       held.given(event.frame, effects);
     }
     held.did(effects);
+    if (event.type === "runEnded") held.ended(event.id);
     return effects;
   }
 
