@@ -183,7 +183,7 @@ export class SchedulerCore {
       case "reconnected":
         this.#breaks++;
         this.#beatAtUs = nowUs;
-        return;
+        return this.#workers.unheard();
       case "modelChanged":
         return this.#modelChanged(event.record, nowUs);
       case "modelRemoved":

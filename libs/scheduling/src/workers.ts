@@ -113,6 +113,14 @@ export class Workers {
     this.#dispatching.feed(device, nowUs);
   }
 
+  /**
+   * The broker may have been away from the workers as well: what is sent to one that is not back
+   * yet is gone, and is missed only after a while. The next beat of each says that it is there.
+   */
+  unheard(): void {
+    for (const device of this.#pool.values()) device.available = false;
+  }
+
   /** The broker saw the worker's connection end. */
   lost(id: string, nowUs: number): boolean {
     if (!this.membership.lost(id)) return false;

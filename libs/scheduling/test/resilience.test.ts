@@ -82,3 +82,17 @@ test("a connection that came back is told at once, and counted", () => {
   bench.nowUs += 1;
   expect(breaks({ type: "reconnected" })).toEqual([2]);
 });
+
+test("a worker gets nothing after the connection came back until it is heard again", () => {
+  const bench = new Bench();
+  const models = [ready(A)];
+  bench.know(record("a"));
+  bench.hear(beat("gpu-1", { models }));
+  bench.step({ type: "reconnected" });
+  bench.send(A, ticket(1, { remainingUs: 500_000 }));
+  expect(bench.assigned).toEqual([]);
+  bench.nowUs += 50_000;
+  bench.hear(beat("gpu-1", { models }));
+  expect(bench.seqs(bench.assigned[0])).toEqual([1]);
+  expect(bench.codes).toEqual([]);
+});

@@ -270,9 +270,11 @@ export class Faults {
 
   #pause(): void {
     const { ingresses, schedulers, workers } = this.#cluster;
-    // An ingress that stands still fails what is due meanwhile, whatever the others do.
-    const { gentle } = this.#world.scenario;
-    const node = this.#pick<Node>([...(gentle ? [] : ingresses), ...schedulers, ...workers]);
+    // An ingress that stands still fails what is due meanwhile, whatever the others do; and so does
+    // the last scheduler or worker.
+    const node = this.#world.scenario.gentle
+      ? this.#spare<Node>(this.#random.chance(0.5) ? schedulers : workers)
+      : this.#pick<Node>([...ingresses, ...schedulers, ...workers]);
     if (node === undefined) return;
     const us = within(this.#random, 5 * MS, this.#random.chance(0.5) ? 100 * MS : 1_200 * MS);
     this.#world.trace(node.id, "pause", { us });
