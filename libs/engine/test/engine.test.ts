@@ -296,7 +296,7 @@ test("a perceptron computes what its weights say", async () => {
 });
 
 describe("pace", () => {
-  test("an emulated device takes its declared time for every row, and says so when it is warm", async () => {
+  test("an emulated device takes its declared time a row, and says so once warm", async () => {
     await using slow = await openEngine({
       device: "emulated",
       threads: 1,

@@ -60,7 +60,7 @@ describe("residency plan", () => {
     expect(plan(loaded, [model("a")])).toEqual(["load a cpu"]);
   });
 
-  test("a model that keeps its copies busy has one more where there is room, before it waits", () => {
+  test("a model that keeps its copies busy has one more, before it waits", () => {
     const copies = [device("a", 80, [held("m")]), device("b", 80, [held("m")])];
     const idle = [...copies, device("c", 100)];
     expect(plan(idle, [model("m", { busyDevices: 1.1 })])).toEqual([]);
