@@ -9,10 +9,10 @@ import type { SuperviseOptions } from "./supervise.ts";
  * them: with heaps of 20 MB it was collected several times a second for nothing, at a third of the
  * processor time of a request of 600 KB (3.1 ms in all processes, 4.3 ms without it).
  *
- * The young generation is bounded: V8 doubles it whenever much survives, which a scheduler that held
- * 12 MB in all had done to 64 MB after three minutes of load. It starts small all the same: 16 MB of
- * it from the start do not fit a processor's cache, and made a single connection's request a fifth
- * slower.
+ * The young generation is bounded: V8 doubles it whenever much survives, which a scheduler that
+ * held 12 MB in all had done to 64 MB after three minutes of load. It starts small all the same:
+ * 16 MB of it from the start do not fit a processor's cache, and made a single connection's request
+ * a fifth slower.
  */
 export const NODE_FLAGS: readonly string[] = [
   "--external-memory-accounted-in-global-limit",
