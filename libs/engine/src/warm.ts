@@ -8,7 +8,7 @@ import { widenBfloats } from "./bfloat.ts";
 import { fileFault, messageOf, runFailure, shortMessage } from "./failure.ts";
 import type { Layout } from "./layout.ts";
 import type { ThreadAnswer } from "./messages.ts";
-import { datatypeOf, dropData, openSession, paceUs, outputsOf, sampleFeeds } from "./session.ts";
+import { datatypeOf, dropData, openSession, outputsOf, paceUs, sampleFeeds } from "./session.ts";
 import type { Session, SessionDevice } from "./session.ts";
 import { splitOutputs } from "./split.ts";
 

@@ -122,7 +122,7 @@ export class Admitting {
       for (const entry of model.queue.takeDue(nowUs + this.#leastUs(model))) {
         this.#noteMissed(model, entry.ticket, nowUs);
         this.#effects.refuseQueued(entry, code, message, nowUs);
-        model.calibration.observe(entry.predictedUs, entry.deadlineUs - entry.arrivedUs, nowUs);
+        model.noteDropped(entry, nowUs);
       }
       if (model.queue.size === 0) this.#models.waiting.delete(model);
       else this.#lookLater(model, nowUs);
@@ -228,8 +228,10 @@ export class Admitting {
    * else nothing might be admitted from which to learn better.
    */
   #calibrated(model: ModelState, { rows }: Ticket, takesUs: number, nowUs: number): number {
-    const waitUs = Math.max(0, takesUs - model.fastestUs(rows));
-    return takesUs + waitUs * (model.calibration.factor(nowUs) - 1);
+    const factor = model.calibration.factor(nowUs);
+    // Mostly: every ticket comes by here.
+    if (factor === 1) return takesUs;
+    return takesUs + Math.max(0, takesUs - model.fastestUs(rows)) * (factor - 1);
   }
 
   #deviceOf(model: ModelState, ingress: string, seq: number): string | undefined {

@@ -253,7 +253,7 @@ export class Dispatching {
       return;
     }
     const message = "no device can finish it before its deadline";
-    model.calibration.observe(entry.predictedUs, entry.deadlineUs - entry.arrivedUs, nowUs);
+    model.noteDropped(entry, nowUs);
     this.#effects.refuseQueued(entry, "DEADLINE_UNREACHABLE", message, nowUs);
   }
 

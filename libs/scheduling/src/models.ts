@@ -58,6 +58,11 @@ export class ModelState {
     return Math.max(this.measuredBytes, estimated);
   }
 
+  /** The ticket would have taken until its deadline at least. */
+  noteDropped({ arrivedUs, deadlineUs, predictedUs }: Queued, nowUs: number): void {
+    this.calibration.observe(predictedUs, deadlineUs - arrivedUs, nowUs);
+  }
+
   /** Nobody waits, but for the load came those too late who may ask again. */
   isMissed(nowUs: number): boolean {
     return this.queue.size === 0 && nowUs < this.missedUntilUs;

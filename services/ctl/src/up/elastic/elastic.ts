@@ -72,7 +72,7 @@ const PEAK_PER_SECOND = 200;
 const OBJECTIVE_MS = 300;
 const TIMEOUT_MS = 2_000;
 /**
- * A worker is ready after this time: its process starts, loads and warms its models at its pace.
+ * A worker is ready after this time, where another starts before it: its process, and its models.
  */
 const START_MS = 3_000;
 /** The starts of two workers are as far apart as the processor time of one takes, and more. */
