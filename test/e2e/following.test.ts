@@ -4,6 +4,8 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { MICROS } from "@millrace/costing";
+import { dayPrices } from "@millrace/ctl";
 import { Documents, openMinuteFacts } from "@millrace/history";
 import { DAY_US, factsOfTrace, HOUR_US } from "@millrace/load-facts";
 import { checkValue, type JobView, planSchema } from "@millrace/protocol";
@@ -25,10 +27,14 @@ const ITEMS = 300;
 const FLOOD = 60;
 const TEST_MS = 60_000;
 const APPENDS_MAX = 32;
-const MODELS = ["patient", "hasty"];
+const MODELS = ["patient", "hasty", "thrifty"];
+/** An on-demand worker's, by the hour. */
+const PRICE = present(dayPrices(SCALE).offers[0], "an offer").microsPerHour / MICROS;
+/** The budget pays for three workers, and half a one. */
 const LIMITS = {
   patient: { batchWaitSeconds: 6 * 3_600, workersMin: 1 },
   hasty: { workersMax: 2 },
+  thrifty: { budgetPerHour: 3.5 * PRICE },
 };
 /** The fleet's own bound is above the model's. */
 const WORKERS = {
@@ -98,6 +104,20 @@ async function leftOf(job: string): Promise<number> {
   return items.total - items.done - items.failed;
 }
 
+/** Workers at once, while a flood of requests to the model is answered. */
+async function mostWorkers(model: string): Promise<number> {
+  let workers = 0;
+  const over = new AbortController();
+  const asked = Array.from({ length: FLOOD }, () => askOnce(model, "batch"));
+  const answered = Promise.all(asked).finally(() => over.abort());
+  while (!over.signal.aborted) {
+    workers = Math.max(workers, await elastic.count());
+    await sleep(50);
+  }
+  await answered;
+  return workers;
+}
+
 /** The reasons of the plan's first step. */
 async function reasons(): Promise<string> {
   const documents = await Documents.open(cluster.bus.connection);
@@ -146,35 +166,26 @@ test("a known event is in the forecast of its hours", { timeout: TEST_MS }, asyn
 });
 
 test(
-  "batch work that may wait adds no worker, and other work as many as its model may have",
+  "batch work that may wait adds no worker, other work as many as its model may have or pay for",
   { timeout: TEST_MS },
   async () => {
     const file = await elastic.file("limits.json", JSON.stringify(LIMITS));
     await elastic.forecaster({ ...WORKERS, MILLRACE_MODEL_LIMITS_FILE: file });
     for (const model of MODELS) await askOnce(model);
-    await cluster.until("a plan for both", async () =>
-      /of (patient, hasty|hasty, patient)/.test(await reasons()),
-    );
+    await cluster.until("a plan for all", async () => {
+      const plan = await reasons();
+      return MODELS.every((model) => plan.includes(model));
+    });
     await cluster.until("one worker", () => counted(1));
-    const most = async (model: string): Promise<number> => {
-      let workers = 0;
-      const over = new AbortController();
-      const asked = Array.from({ length: FLOOD }, () => askOnce(model, "batch"));
-      const answered = Promise.all(asked).finally(() => over.abort());
-      while (!over.signal.aborted) {
-        workers = Math.max(workers, await elastic.count());
-        await sleep(50);
-      }
-      await answered;
-      return workers;
-    };
-    expect(await most("hasty")).toBe(LIMITS.hasty.workersMax);
+    expect(await mostWorkers("hasty")).toBe(LIMITS.hasty.workersMax);
+    await cluster.until("one worker again", () => counted(1));
+    expect(await mostWorkers("thrifty")).toBe(3);
     await cluster.until("one worker again", () => counted(1));
     const patient = await submit("patient");
     await cluster.until("a plan with the job", async () =>
       /\d\.\d worker-hours of patient may wait/.test(await reasons()),
     );
-    expect(await most("patient")).toBe(1);
+    expect(await mostWorkers("patient")).toBe(1);
     // It was at work all the time.
     expect(await leftOf(patient)).toBeGreaterThan(0);
   },

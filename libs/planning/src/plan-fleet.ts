@@ -17,7 +17,6 @@ import type {
   PlanRules,
   PlanStep,
   Reason,
-  Shortfall,
   Waiting,
 } from "./plan.ts";
 import { Shortfalls } from "./shortfalls.ts";
@@ -139,41 +138,25 @@ function limitOf(
   atUs: number,
   shortfalls: Shortfalls,
 ): { readonly rate: number; readonly workers: number } {
-  let best = { rate: 0, workers: 0 };
-  let limit: Shortfall["limit"] = "workersMax";
-  let needed = Number.POSITIVE_INFINITY;
-  for (const { kind, microsPerHour } of kinds) {
+  const { budgetMicrosPerHour: budget = Infinity, model, workersMax } = demand;
+  const allowed = kinds.flatMap(({ kind, microsPerHour }) => {
     const capacity = capacities.get(kind) ?? 0;
-    if (capacity === 0) continue;
-    const byBudget = Math.floor((demand.budgetMicrosPerHour ?? Infinity) / microsPerHour);
-    const workers = Math.min(demand.workersMax, byBudget);
-    if (workers * capacity <= best.rate) continue;
-    best = { rate: Math.min(wanted, workers * capacity), workers };
-    limit = byBudget < demand.workersMax ? "budget" : "workersMax";
-    needed = Math.ceil(wanted / capacity);
-    if (limit === "budget") needed *= microsPerHour;
-  }
-  const able = [...capacities.values()].some((capacity) => capacity > 0);
-  if (!able || best.rate >= wanted) return { rate: wanted, workers: best.workers };
-  if (best.workers === 0) return starved(demand, wanted, atUs, shortfalls);
-  const allowed = limit === "budget" ? (demand.budgetMicrosPerHour ?? 0) : demand.workersMax;
-  shortfalls.addLimit(demand.model, limit, needed, allowed, atUs);
+    if (capacity === 0) return [];
+    const byBudget = Math.floor(budget / microsPerHour);
+    const workers = Math.min(workersMax, byBudget);
+    const needed = Math.ceil(wanted / capacity);
+    const micros = needed * microsPerHour;
+    return [{ rate: workers * capacity, workers, needed, micros, paid: byBudget >= workersMax }];
+  });
+  // Where the limits allow no worker of any kind, the cheapest says what it would take.
+  const best = allowed.toSorted((a, b) => b.rate - a.rate || a.micros - b.micros)[0];
+  if (best === undefined || best.rate >= wanted)
+    return { rate: wanted, workers: best?.workers ?? 0 };
+  const limit = best.paid
+    ? ({ limit: "workersMax", needed: best.needed, allowed: workersMax } as const)
+    : ({ limit: "budget", needed: best.micros, allowed: budget } as const);
+  shortfalls.addLimit({ of: model, atUs, ...limit }, best.rate / wanted);
   return best;
-}
-
-/** Not even one worker is allowed. */
-function starved(
-  { model, budgetMicrosPerHour, workersMax }: ModelDemand,
-  wanted: number,
-  atUs: number,
-  shortfalls: Shortfalls,
-): { readonly rate: number; readonly workers: number } {
-  const message =
-    budgetMicrosPerHour === undefined
-      ? `${model} needs ${wanted.toFixed(1)} requests/s and may have ${workersMax} workers`
-      : `${model}'s budget pays for not one worker`;
-  shortfalls.add({ atUs, of: model, limit: "budget", needed: wanted, allowed: 0, message });
-  return { rate: 0, workers: 0 };
 }
 
 /** What may wait on one kind, and the workers to add for it by step. */
@@ -329,7 +312,9 @@ function withinBudget(
 ): PlanStep {
   const budget = request.rules.budgetMicrosPerHour;
   if (budget === undefined || step.microsPerHour <= budget) return step;
-  shortfalls.addLimit("the fleet", "budget", step.microsPerHour, budget, step.atUs);
+  const { atUs, microsPerHour: needed } = step;
+  const of = "the fleet";
+  shortfalls.addLimit({ of, limit: "budget", needed, allowed: budget, atUs }, budget / needed);
   const planned = (share: number): PlanStep => {
     const packed = packStep(request, kinds, at, share, new Shortfalls());
     return arrange(request, packed, new Map(), at, [{ rule: "budget", servedShare: share }]);

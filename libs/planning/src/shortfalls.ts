@@ -12,21 +12,20 @@ export class Shortfalls {
     if (before === undefined || shortfall.needed > before.needed) this.#worst.set(key, shortfall);
   }
 
-  /** A limit on workers or on money, with what it would take. */
-  addLimit(
-    of: string,
-    limit: "budget" | "workersMax",
-    needed: number,
-    allowed: number,
-    atUs: number,
-  ): void {
+  /**
+   * A limit on workers or on money, with what it would take.
+   *
+   * @param servedShare of what is wanted, under the limit.
+   */
+  addLimit(limit: Omit<Shortfall, "message">, servedShare: number): void {
+    const { allowed, needed, of } = limit;
     const message =
-      limit === "budget"
+      limit.limit === "budget"
         ? `${of} needs ${dollars(needed)}, the budget is ${dollars(allowed)}: raise it to that, ` +
-          `or serve ${((100 * allowed) / needed).toFixed(0)} % of the peak`
+          `or serve ${(100 * servedShare).toFixed(0)} % of the peak`
         : `${of} needs ${needed.toFixed(1)} workers, ${allowed.toFixed(1)} are allowed: raise the limit, ` +
           "or let what is beyond it be refused";
-    this.add({ atUs, of, limit, needed, allowed, message });
+    this.add({ ...limit, message });
   }
 
   all(): Shortfall[] {

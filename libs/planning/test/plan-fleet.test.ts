@@ -181,8 +181,15 @@ describe("a plan", () => {
 
   test.each([
     [{ workersMax: 3 }, "resnet needs 9.0 workers, 3.0 are allowed: raise the limit"],
-    [{ budgetMicrosPerHour: 3_000_000 }, "the budget is 3.00 an hour"],
-    [{ budgetMicrosPerHour: 1 }, "resnet's budget pays for not one worker"],
+    [
+      { budgetMicrosPerHour: 3_000_000 },
+      "resnet needs 8.80 an hour, the budget is 3.00 an hour: raise it to that, or serve 36 % of",
+    ],
+    [
+      { budgetMicrosPerHour: 100_000 },
+      "resnet needs 8.80 an hour, the budget is 0.10 an hour: raise it to that, or serve 0 % of",
+    ],
+    [{ workersMax: 0 }, "resnet needs 9.0 workers, 0.0 are allowed: raise the limit"],
     [{ memoryBytes: 2 ** 40 }, "resnet runs on no kind of the price book"],
   ])("holds a model to %j and says what it would take", (limits, message) => {
     const plan = planFleet(request([demand([800], limits)]));
