@@ -111,8 +111,14 @@ interface Room {
   /** Loads under way or planned; one at a time per device keeps measured memory honest. */
   loading: boolean;
   readonly leaving: Set<string>;
+  /** Copies that are there or on their way. */
+  copies: number;
+  /** Of its time, what the arrivals of those copies' models take. */
+  busyShare: number;
 }
 
+/** Devices whose work differs by less have as much to do. */
+const BUSY_STEP = 0.05;
 /** A row a second pushes a model's last use forward by a second. */
 const WEIGHT_US_PER_RATE = 1_000_000;
 
@@ -123,7 +129,8 @@ export function planResidency(
   options: ResidencyOptions = RESIDENCY_DEFAULTS,
 ): readonly ResidencyAction[] {
   const actions: ResidencyAction[] = [];
-  const rooms = view.devices.map(roomOf);
+  const copies = countCopies(view.devices);
+  const rooms = view.devices.map((device) => roomOf(device, view, copies));
   unloadUnwanted(view, rooms, actions);
   const isParked = (model: ModelView): boolean =>
     !isAsked(model) && nowUs - model.lastUsedUs > options.parkAfterUs;
@@ -131,7 +138,6 @@ export function planResidency(
   const isOld = (device: string, ref: string): boolean =>
     nowUs - loadedAtUs(device, ref) > options.parkAfterUs;
   unloadParked(view, rooms, isParked, isOld, actions);
-  const copies = countCopies(view.devices);
   const inNeed = [...view.models.values()]
     .filter((model) => (model.wanted && !isParked(model)) || isAsked(model))
     .sort((a, b) => needOf(b, copies) - needOf(a, copies) || (a.ref < b.ref ? -1 : 1));
@@ -140,13 +146,13 @@ export function planResidency(
     const pressed = isAsked(model) && (held === 0 || model.waitUs > options.copyWaitUs);
     const isBusy = model.busyDevices > options.copyBusyShare * held;
     if (held >= options.copiesIdle && !pressed && !isBusy) continue;
-    const candidates = rooms
-      .filter((room) => mayLoad(room, model))
-      .sort((a, b) => preference(a, model, held, view) - preference(b, model, held, view));
+    const candidates = rooms.filter((room) => mayLoad(room, model)).sort(preference(model, rooms));
     const free = candidates.find((room) => room.freeBytes >= needOn(room.device, model));
     if (free !== undefined) {
       free.freeBytes -= needOn(free.device, model);
       free.loading = true;
+      free.copies++;
+      free.busyShare += model.busyDevices / (held + 1);
       const why = held === 0 ? "no copy" : pressed ? "queue" : isBusy ? "busy" : "spare copy";
       actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
     } else if (held === 0 && isAsked(model)) {
@@ -156,12 +162,22 @@ export function planResidency(
   return actions;
 }
 
-function roomOf(device: DeviceView): Room {
-  const loading = device.residents.some((resident) => resident.state === "loading");
+function roomOf(
+  device: DeviceView,
+  { models }: ResidencyView,
+  copies: ReadonlyMap<string, number>,
+): Room {
+  const { freeBytes, residents } = device;
+  const loading = residents.some(({ state }) => state === "loading");
   const leaving = new Set(
-    device.residents.filter((resident) => resident.state === "unloading").map(({ ref }) => ref),
+    residents.filter(({ state }) => state === "unloading").map(({ ref }) => ref),
   );
-  return { device, freeBytes: device.freeBytes, loading, leaving };
+  const own = residents.filter(isCopy);
+  const busyShare = own.reduce(
+    (sum, { ref }) => sum + (models.get(ref)?.busyDevices ?? 0) / (copies.get(ref) ?? 1),
+    0,
+  );
+  return { device, freeBytes, loading, leaving, copies: own.length, busyShare };
 }
 
 /** What the operator unloaded, and versions that no longer answer, go as soon as they are idle. */
@@ -200,14 +216,14 @@ function unloadParked(
 
 function countCopies(devices: readonly DeviceView[]): Map<string, number> {
   const copies = new Map<string, number>();
-  for (const device of devices) {
-    for (const { ref, state, stale, failing } of device.residents) {
-      if (!stale && !failing && (state === "ready" || state === "loading"))
-        copies.set(ref, (copies.get(ref) ?? 0) + 1);
-    }
+  for (const { residents } of devices) {
+    for (const { ref } of residents.filter(isCopy)) copies.set(ref, (copies.get(ref) ?? 0) + 1);
   }
   return copies;
 }
+
+const isCopy = ({ failing, stale, state }: ResidentView): boolean =>
+  !stale && !failing && (state === "ready" || state === "loading");
 
 /**
  * Who comes first: work without a copy, longest wait first; then what was missed; then pressure,
@@ -240,19 +256,37 @@ const mayReplace = (held: ResidentView): boolean =>
   isShortOfRoom(held) || (held.stale && held.state === "failed");
 
 /**
- * Smaller is better: where runs do not fail, then the first copy on an accelerator and the second
- * on the other kind, then space.
+ * Orders devices for the model, the best first: where runs do not fail; the first copy on an
+ * accelerator, the second on the other kind, further ones on accelerators; then where there is the
+ * least to do, the fewest models, and the most room. Space alone would put every small model on the
+ * same device.
  */
-function preference(room: Room, model: ModelView, held: number, view: ResidencyView): number {
-  const holdsAccelerator = view.devices.some(
-    (device) =>
-      device.accelerator &&
-      device.residents.some(({ ref, failing }) => ref === model.ref && !failing),
-  );
-  const wantsAccelerator = held === 0 || !holdsAccelerator;
-  const kind = room.device.accelerator === wantsAccelerator ? 0 : 1;
-  const fails = room.device.residents.some(({ failing }) => failing) ? 2 : 0;
-  return fails + kind - room.freeBytes / (room.device.totalBytes + 1);
+function preference(model: ModelView, rooms: readonly Room[]): (a: Room, b: Room) => number {
+  const isHeldBy = (accelerator: boolean): boolean =>
+    rooms.some(
+      ({ device }) =>
+        device.accelerator === accelerator &&
+        device.residents.some(({ ref, failing }) => ref === model.ref && !failing),
+    );
+  const accelerator = !isHeldBy(true) || isHeldBy(false);
+  const keys = new Map<Room, readonly number[]>();
+  const keyOf = (room: Room): readonly number[] => {
+    const { busyShare, copies, device, freeBytes } = room;
+    const key = keys.get(room) ?? [
+      device.residents.some(({ failing }) => failing) ? 1 : 0,
+      device.accelerator === accelerator ? 0 : 1,
+      Math.floor(busyShare / BUSY_STEP),
+      copies,
+      -freeBytes / (device.totalBytes + 1),
+    ];
+    keys.set(room, key);
+    return key;
+  };
+  return (a, b) => {
+    const [of, than] = [keyOf(a), keyOf(b)];
+    const at = of.findIndex((each, index) => each !== than[index]);
+    return at < 0 ? 0 : (of[at] ?? 0) - (than[at] ?? 0);
+  };
 }
 
 /** Unloads, on the device where the least valuable models go, enough of them to make room. */

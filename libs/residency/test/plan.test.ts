@@ -60,6 +60,31 @@ describe("residency plan", () => {
     expect(plan(loaded, [model("a")])).toEqual(["load a cpu"]);
   });
 
+  test("more copies go to accelerators", () => {
+    const devices = [
+      device("cpu", 80, [held("a")], { accelerator: false }),
+      device("spare-cpu", 100, [], { accelerator: false }),
+      device("gpu", 80, [held("a")]),
+      device("full-gpu", 20, [held("b"), held("c"), held("d"), held("e")]),
+    ];
+    const rest = ["b", "c", "d", "e"].map((ref) => model(ref));
+    const busy = model("a", { busyDevices: 1.9, rowsPerSecond: 10 });
+    expect(plan(devices, [busy, ...rest])[0]).toBe("load a full-gpu");
+  });
+
+  test("models are spread by what there is to do, then by their number, then by space", () => {
+    const devices = [
+      device("busy", 90, [held("hot", { bytes: 10 })]),
+      device("many", 80, [held("b", { bytes: 10 }), held("c", { bytes: 10 })]),
+      device("few", 40, [held("d", { bytes: 60 })]),
+      device("fewer-bytes", 60, [held("e", { bytes: 40 })]),
+    ];
+    const rest = ["b", "c", "d", "e", "v", "w", "x", "y"].map((ref) => model(ref));
+    const models = [model("hot", { busyDevices: 0.5, rowsPerSecond: 10 }), ...rest];
+    const loads = plan(devices, models).filter((action) => /load [v-y]/.test(action));
+    expect(loads).toEqual(["load v fewer-bytes", "load w few", "load x many", "load y busy"]);
+  });
+
   test("a model that keeps its copies busy has one more, before it waits", () => {
     const copies = [device("a", 80, [held("m")]), device("b", 80, [held("m")])];
     const idle = [...copies, device("c", 100)];
