@@ -7,6 +7,8 @@ export interface InjectedFault {
   readonly name: string;
   readonly kind: string;
   readonly targets: readonly string[];
+  /** Those of the targets that had nothing to do when it began: it proves little of them. */
+  readonly idle: readonly string[];
   readonly injectedUs: number;
   readonly endedUs: number;
   /** `healed`, `expired` or `target-gone`; for a fault of the load always `expired`. */
@@ -27,6 +29,13 @@ export interface FaultEffect extends InjectedFault {
   /** From its end until its targets were back and nothing failed or was sent again any more. */
   readonly recoveredAfterUs: number | undefined;
 }
+
+/** As people read it: the targets, and who of them was idle. */
+export const describeTargets = ({
+  idle,
+  targets,
+}: Pick<InjectedFault, "idle" | "targets">): string =>
+  targets.map((id) => (idle.includes(id) ? `${id} (idle)` : id)).join(", ");
 
 /** After its end, a request may still suffer from it; from then on it is the next one's. */
 const AFTERMATH_US = 10_000_000;

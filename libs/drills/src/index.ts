@@ -22,12 +22,19 @@ export {
   type TimeWindow,
   UNBOUNDED,
 } from "./drill.ts";
-export { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
+export {
+  describeTargets,
+  type FaultEffect,
+  faultEffects,
+  type InjectedFault,
+  slowUsOf,
+} from "./effects.ts";
 export { brokenGuard, inside, type ReadMetric } from "./guards.ts";
 export {
   type ActivityRun,
   type DrillResult,
   type Journal,
+  JOURNAL_VERSION,
   type JournalStatus,
   type MemberMemory,
   type MillraceJournal,

@@ -67,8 +67,11 @@ export interface MemberMemory {
   readonly mostBytes: number;
 }
 
+/** Raised when what is in it changes: the command reads no other. */
+export const JOURNAL_VERSION = 2;
+
 export interface MillraceJournal {
-  readonly version: 1;
+  readonly version: typeof JOURNAL_VERSION;
   readonly drill: Drill;
   readonly seed: number;
   /** Of the load, as it was run. */
@@ -101,6 +104,8 @@ export interface DrillResult {
   readonly faults: readonly {
     readonly kind: string;
     readonly targets: readonly string[];
+    /** Of the targets, those that had nothing to do. */
+    readonly idle: readonly string[];
     /** Seconds since the start of the load. */
     readonly injected: number;
     readonly detectedAfter: number | null;
@@ -139,6 +144,7 @@ export function resultOf({ millrace: { judgement, memory } }: Journal): DrillRes
     faults: faults.map((fault) => ({
       kind: fault.kind,
       targets: fault.targets,
+      idle: fault.idle,
       injected: fault.injectedUs / 1e6,
       detectedAfter: seconds(fault.detectedUs, fault.injectedUs),
       recoveredAfter: seconds(fault.recoveredAfterUs, 0),

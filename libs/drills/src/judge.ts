@@ -215,6 +215,15 @@ interface Figures {
   readonly faults: readonly FaultEffect[];
 }
 
+/** Who had nothing to do stands in the evidence, because such a fault proves little. */
+function injectedEvidence(faults: readonly InjectedFault[]): string {
+  const unfelt = faults.filter(
+    ({ idle, targets }) => targets.length > 0 && idle.length === targets.length,
+  );
+  const unless = unfelt.length === 0 ? "" : `, ${unfelt.length} of them into idle members`;
+  return `${faults.length} injected${unless}`;
+}
+
 function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): readonly Row[] {
   const { availability, recoveredWithinUs } = drill.objectives;
   const slow = figures.faults.filter(
@@ -251,7 +260,7 @@ function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): read
     row(
       "faults",
       "every fault of the method was injected",
-      `${evidence.faults.length} injected`,
+      injectedEvidence(evidence.faults),
       evidence.refused,
     ),
     row(

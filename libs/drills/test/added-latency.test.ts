@@ -17,6 +17,7 @@ const killed = (atS: number, more: Partial<InjectedFault> = {}): InjectedFault =
   name: `kill at ${atS} s`,
   kind: "kill",
   targets: ["gpu-worker-1"],
+  idle: [],
   injectedUs: atS * SECOND_US,
   endedUs: (atS + 1) * SECOND_US,
   end: "healed",

@@ -21,6 +21,7 @@ const FAULT = {
   name: "kill a worker",
   kind: "kill",
   targets: ["gpu-worker-1"],
+  idle: [],
   injectedUs: 10_000_000,
   endedUs: 12_000_000,
   end: "healed",
@@ -116,6 +117,15 @@ describe("judge", () => {
     expect(brokenBy({ deviations: ["availability was 90"] })).toEqual(["hypothesis"]);
     const rest = [{ process: "scheduler-1", what: "queued rows", value: 3 }];
     expect(brokenBy({ rest })).toEqual(["I7"]);
+  });
+
+  test("says how many faults hit only members that had nothing to do", () => {
+    const evidenceOf = (idle: readonly string[]): string | undefined =>
+      judge(DRILL, { ...EVIDENCE, faults: [FAULT, { ...FAULT, idle }] }).rows.find(
+        ({ id }) => id === "faults",
+      )?.evidence;
+    expect(evidenceOf([])).toBe("2 injected");
+    expect(evidenceOf(FAULT.targets)).toBe("2 injected, 1 of them into idle members");
   });
 
   test("is red where a target never came back", () => {

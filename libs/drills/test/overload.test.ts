@@ -19,6 +19,7 @@ const HERD = {
   name: "three times the capacity",
   kind: "thundering-herd",
   targets: [],
+  idle: [],
   injectedUs: 10 * SECOND_US,
   endedUs: 20 * SECOND_US,
   end: "expired",

@@ -3,6 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  describeTargets,
   type FaultEffect,
   type Figures,
   type Journal,
@@ -238,11 +239,11 @@ const after = (us: number | undefined): string =>
   us === undefined ? "-" : showSpan(Math.round(us / 1000) * 1000);
 
 function faultRow(fault: FaultEffect): readonly Cell[] {
-  const { name, kind, targets, injectedUs, endedUs, detectedUs, recoveredAfterUs } = fault;
+  const { name, kind, injectedUs, endedUs, detectedUs, recoveredAfterUs } = fault;
   return [
     name,
     kind,
-    targets.join(", ") || "the load",
+    describeTargets(fault) || "the load",
     after(injectedUs),
     after(endedUs - injectedUs),
     after(detectedUs === undefined ? undefined : detectedUs - injectedUs),
@@ -274,6 +275,7 @@ function faultSection({ millrace: { judgement } }: Journal): Section {
       {
         type: "text",
         text:
+          "Idle: had nothing to do in the second before. " +
           "Detected: a target was suspected as the cluster itself does, by the broker's " +
           "disconnect event or 350 ms without a heartbeat; what only slows a member is not. " +
           "Recovered: its targets were back and no request failed or was sent again any more. " +

@@ -5,7 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { type Journal, planDrill, type PlanMember } from "@millrace/drills";
+import { type Journal, JOURNAL_VERSION, planDrill, type PlanMember } from "@millrace/drills";
 import { formatTable } from "@millrace/std";
 import { readDrillFile } from "./chaos-file.ts";
 import { withMonkey } from "./chaos-link.ts";
@@ -136,8 +136,9 @@ async function listChaos(): Promise<void> {
 async function reportChaos(path: string): Promise<void> {
   const file = path.endsWith(".json") ? path : join(path, "journal.json");
   const journal = JSON.parse(await readFile(file, "utf8")) as Partial<Journal>;
-  if (journal.millrace?.version !== 1) {
-    throw new CommandError(`${file} is no journal of a drill`, "give the journal.json of a run");
+  if (journal.millrace?.version !== JOURNAL_VERSION) {
+    const problem = `${file} is no journal of a drill, or another version's`;
+    throw new CommandError(problem, "give the journal.json of a run, or run the drill again");
   }
   const { writeReport } = await import("./chaos-report.ts");
   console.log(await writeReport(join(file, ".."), journal as Journal));

@@ -1,7 +1,14 @@
 /** The report of a drill, green and red, from its journal. */
 
 import { describe, expect, test } from "vitest";
-import { type Drill, type Journal, judge, readDrill, seriesOf } from "@millrace/drills";
+import {
+  type Drill,
+  type Journal,
+  JOURNAL_VERSION,
+  judge,
+  readDrill,
+  seriesOf,
+} from "@millrace/drills";
 import { htmlPage, markdownPage } from "@millrace/report";
 import { present } from "@millrace/std";
 import { percentText, reportOf } from "../src/chaos-report.ts";
@@ -47,6 +54,7 @@ function journalOf(failed: number, drill = DRILL, count = 100): Journal {
     name: "kill",
     kind: "kill",
     targets: ["gpu-worker-1"],
+    idle: [],
     injectedUs: 0,
     endedUs: 1_000_000,
     end: "healed",
@@ -78,7 +86,7 @@ function journalOf(failed: number, drill = DRILL, count = 100): Journal {
     run: [],
     rollbacks: [],
     millrace: {
-      version: 1,
+      version: JOURNAL_VERSION,
       drill,
       seed: 9,
       durationUs: 6_000_000,

@@ -7,6 +7,7 @@ import {
   type ActivityRun,
   type Evidence,
   type Journal,
+  JOURNAL_VERSION,
   type JournalStatus,
   type MemberMemory,
   judge,
@@ -55,7 +56,7 @@ export async function writeJournal(conclusion: Conclusion): Promise<Journal> {
     run: conclusion.runs,
     rollbacks: conclusion.rollbacks,
     millrace: {
-      version: 1,
+      version: JOURNAL_VERSION,
       drill: order.drill,
       seed: order.seed,
       durationUs: prepared.plan.durationUs,

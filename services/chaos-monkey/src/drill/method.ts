@@ -1,13 +1,14 @@
 /** Carries out the method of a drill: each step at its planned time, each fault to its end. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type {
-  Action,
-  ActivityRun,
-  Drill,
-  DrillPlan,
-  InjectedFault,
-  PlannedStep,
+import {
+  type Action,
+  type ActivityRun,
+  describeTargets,
+  type Drill,
+  type DrillPlan,
+  type InjectedFault,
+  type PlannedStep,
 } from "@millrace/drills";
 import type { ChaosEvent, FaultRecord, FaultSpec } from "@millrace/protocol";
 import { ok, present, type Result } from "@millrace/std";
@@ -34,6 +35,7 @@ interface Following {
   readonly kind: string;
   readonly id: string;
   readonly targets: readonly string[];
+  readonly idle: readonly string[];
   readonly injectedUs: number;
   readonly dueUs: number;
   readonly over: Promise<void>;
@@ -104,6 +106,7 @@ export class Method {
         name: fault.name,
         kind: fault.kind,
         targets: fault.targets,
+        idle: fault.idle,
         injectedUs: Math.max(0, fault.injectedUs - beganUs),
         endedUs,
         end: fault.end,
@@ -131,8 +134,9 @@ export class Method {
     for (const spec of specsOf(what.fault, step.targets)) {
       const injected = await this.#inject(spec, step);
       if (injected.ok) {
-        say(`${name}: ${spec.kind} of ${injected.value.targets.join(", ")}`);
-        begun.push(this.#follow(name, injected.value));
+        const following = this.#follow(name, injected.value);
+        say(`${name}: ${spec.kind} of ${describeTargets(following)}`);
+        begun.push(following);
       } else {
         const reason = `${injected.error.message} (${injected.error.code})`;
         say(`${name}: not injected: ${reason}`);
@@ -203,6 +207,7 @@ export class Method {
       kind: record.kind,
       id: record.id,
       targets: record.targets,
+      idle: watch.idle(record.targets, record.injectedAtUs),
       injectedUs: record.injectedAtUs,
       dueUs: record.endsAtUs,
       over: promise,

@@ -24,6 +24,8 @@ const disconnectSchema = v.object({ client: v.object({ name: v.optional(v.string
 const TICK_MS = 20;
 /** A tick so late was this process standing still: what was sent meanwhile is not read yet. */
 const STALL_US = 150_000;
+/** Who finished nothing, or was asked for nothing, for so long is idle. */
+const IDLE_US = 1_000_000;
 /** Between two looks at an ingress, which sends no heartbeats. */
 const LOOK_MS = 100;
 const LOOK_MS_MAX = 1_000;
@@ -53,6 +55,10 @@ export class Watch implements Disposable {
   });
   readonly #queuedRows = new Map<string, number>();
   readonly #inFlight = new Map<string, number>();
+  /** Batches that each worker has finished. */
+  readonly #progress = new Map<string, number>();
+  /** When workers and schedulers were last seen to do something. */
+  readonly #workedUs = new Map<string, number>();
   readonly #down = new Set<string>();
   readonly #looked = new Map<string, Looked>();
   readonly #timers: readonly NodeJS.Timeout[];
@@ -66,15 +72,18 @@ export class Watch implements Disposable {
     bus.subscribe(WORKER_HEARTBEATS, (bytes) => {
       const beat = decodeJson(workerHeartbeatSchema, bytes);
       if (!beat.ok) return;
-      const { id, incarnation, state, inFlight } = beat.value;
+      const { id, incarnation, state, inFlight, progress } = beat.value;
       this.#members.heard(id, incarnation, unixUs(), state === "draining");
       this.#inFlight.set(id, inFlight);
+      if (progress > (this.#progress.get(id) ?? progress)) this.#workedUs.set(id, unixUs());
+      this.#progress.set(id, progress);
     });
     bus.subscribe(SCHEDULER_HEARTBEATS, (bytes) => {
       const beat = decodeJson(schedulerHeartbeatSchema, bytes);
       if (!beat.ok) return;
       const { id, incarnation, state, loads } = beat.value;
       this.#members.heard(id, incarnation, unixUs(), state === "draining");
+      if (loads.some(({ rowsPerSecond }) => rowsPerSecond >= 1)) this.#workedUs.set(id, unixUs());
       this.#queuedRows.set(
         id,
         loads.reduce((sum, { queuedRows }) => sum + queuedRows, 0),
@@ -124,6 +133,16 @@ export class Watch implements Disposable {
   seen(id: string): Pick<Looked, "detectedUs" | "returnedUs"> {
     const { detectedUs, returnedUs } = this.#looked.get(id) ?? {};
     return { detectedUs, returnedUs };
+  }
+
+  /** Those of them whom a fault at that time could not hurt, because they had nothing to do. */
+  idle(ids: readonly string[], atUs: number): readonly string[] {
+    const { roleOf } = this.#options;
+    return ids.filter(
+      (id) =>
+        /(worker|scheduler)$/.test(roleOf.get(id) ?? "") &&
+        (this.#workedUs.get(id) ?? 0) < atUs - IDLE_US,
+    );
   }
 
   /** When this process last lost its own connection, in Unix microseconds; 0 for never. */

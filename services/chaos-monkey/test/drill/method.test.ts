@@ -74,6 +74,7 @@ function methodOf(steps: readonly string[], disconnectedUs = 0): Method {
   const planned: DrillPlan = sound(planDrill(drill, { seed: 3, members: MEMBERS }));
   const watch = {
     follow: () => undefined,
+    idle: () => [],
     ended: () => undefined,
     seen: () => ({ detectedUs: undefined, returnedUs: undefined }),
     disconnectedUs,
