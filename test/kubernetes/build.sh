@@ -7,6 +7,12 @@
 set -euo pipefail
 kubernetes=1.35.4
 helm=3.21.4
+for program in go etcd; do
+  if ! command -v "$program" >/dev/null; then
+    echo "$program is not on the path (Debian: golang, etcd-server)" >&2
+    exit 1
+  fi
+done
 directory=$(mkdir -p "$1" && cd "$1" && pwd)
 source=$(mktemp -d)
 trap 'rm -rf "$source"' EXIT
