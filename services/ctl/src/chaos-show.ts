@@ -52,6 +52,7 @@ export function renderPlan(drill: Drill, plan: DrillPlan, hasCluster: boolean): 
     const when = [...least, ...most].join(" or ");
     lines.push(`ends and heals if ${metric} over ${showSpan(windowUs)} is ${when}`);
   }
+  lines.push("Who was drawn and has nothing to do by then gives way to another of its role.");
   lines.push("Nothing was touched; `millrace chaos run` does it.");
   return lines.join("\n");
 }

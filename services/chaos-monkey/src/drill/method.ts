@@ -131,7 +131,7 @@ export class Method {
       return [this.#loadFault(step, action)];
     }
     const begun: Following[] = [];
-    for (const spec of specsOf(what.fault, step.targets)) {
+    for (const spec of specsOf(what.fault, this.#targetsOf(step, what.fault))) {
       const injected = await this.#inject(spec, step);
       if (injected.ok) {
         const following = this.#follow(name, injected.value);
@@ -146,6 +146,23 @@ export class Method {
     const hit = begun.flatMap(({ targets }) => targets);
     this.#ran(name, startedUs, begun.length > 0, begun.length > 0 ? hit : this.refused.at(-1));
     return begun;
+  }
+
+  /**
+   * Who was drawn and has nothing to do gives way to another of its role that has: a fault that
+   * nobody feels proves nothing. The draw itself cannot know where the models will be.
+   */
+  #targetsOf({ targets }: PlannedStep, { target }: FaultSpec): readonly string[] {
+    if (!("count" in target)) return targets;
+    const { watch } = this.#world;
+    const running = [...this.#following.values()].filter(({ endedUs }) => endedUs === undefined);
+    const taken = new Set([...targets, ...running.flatMap((fault) => fault.targets)]);
+    return targets.map((id) => {
+      if (watch.idle([id], unixUs()).length === 0) return id;
+      const mate = watch.mateAtWork(id, taken) ?? id;
+      taken.add(mate);
+      return mate;
+    });
   }
 
   /** The reply of a fault that hits NATS may be lost with it: then it is asked what runs. */

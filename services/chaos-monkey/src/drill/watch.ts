@@ -145,6 +145,18 @@ export class Watch implements Disposable {
     );
   }
 
+  /** Another of its role that has something to do and is whole, and is none of the `taken`. */
+  mateAtWork(id: string, taken: ReadonlySet<string>): string | undefined {
+    const { roleOf } = this.#options;
+    return [...roleOf.keys()].find(
+      (mate) =>
+        roleOf.get(mate) === roleOf.get(id) &&
+        !taken.has(mate) &&
+        this.#members.isAlive(mate) &&
+        this.idle([mate], unixUs()).length === 0,
+    );
+  }
+
   /** When this process last lost its own connection, in Unix microseconds; 0 for never. */
   get disconnectedUs(): number {
     return this.#disconnectedUs;

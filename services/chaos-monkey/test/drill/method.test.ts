@@ -53,11 +53,14 @@ class FakeMonkey {
 
 let monkey: FakeMonkey;
 let set: string[];
+/** Members that have nothing to do. */
+let idle: readonly string[];
 let stop: AbortController;
 
 beforeEach(() => {
   monkey = new FakeMonkey();
   set = [];
+  idle = [];
   stop = new AbortController();
 });
 
@@ -74,7 +77,10 @@ function methodOf(steps: readonly string[], disconnectedUs = 0): Method {
   const planned: DrillPlan = sound(planDrill(drill, { seed: 3, members: MEMBERS }));
   const watch = {
     follow: () => undefined,
-    idle: () => [],
+    idle: (ids: readonly string[]) => ids.filter((id) => idle.includes(id)),
+    mateAtWork: (_: string, taken: ReadonlySet<string>) =>
+      MEMBERS.find(({ id, role }) => role === "gpu-worker" && !taken.has(id) && !idle.includes(id))
+        ?.id,
     ended: () => undefined,
     seen: () => ({ detectedUs: undefined, returnedUs: undefined }),
     disconnectedUs,
@@ -120,6 +126,27 @@ describe("the method of a drill", () => {
     await method.run();
     const hit = monkey.injected.map(({ target }) => ("id" in target ? target.id : ""));
     expect(hit.toSorted()).toEqual(["gpu-worker-1", "gpu-worker-2"]);
+  });
+
+  test.each([
+    { drawn: "nothing to do", at: "work", hit: "another" },
+    { drawn: "work", at: "nothing to do", hit: "the drawn" },
+    { drawn: "nothing to do", at: "nothing to do", hit: "the drawn" },
+  ])("who was drawn has $drawn, its mate has $at: $hit is hit", async ({ drawn, at, hit }) => {
+    const [first, second] = ["gpu-worker-1", "gpu-worker-2"] as const;
+    const steps = ["kill --role gpu-worker --count 1 --for 50ms"];
+    const before = methodOf(steps);
+    await before.run();
+    const target = present(before.faults[0]?.targets[0], "who was drawn");
+    const mate = target === first ? second : first;
+    idle = [...(drawn === "work" ? [] : [target]), ...(at === "work" ? [] : [mate])];
+    const method = methodOf(steps);
+    await method.run();
+    expect(method.faults).toMatchObject([
+      hit === "another"
+        ? { targets: [mate], idle: [] }
+        : { targets: [target], idle: drawn === "work" ? [] : [target] },
+    ]);
   });
 
   test("keeps what was refused, with the reason", async () => {
