@@ -70,7 +70,7 @@ export const fields = defineConfig({
     min: 1024,
     max: 1024 * 1024 * MIB,
     default: 512 * MIB,
-    help: "bytes of their bodies, and each of bodies being read, answers' parts, jobs' documents",
+    help: "bytes of their bodies, and each of bodies being read, answers' parts, what is read of jobs",
   }),
   clientOpenMax: wholeField("MILLRACE_CLIENT_OPEN_MAX", {
     min: 1,

@@ -251,12 +251,16 @@ describe("bodies", () => {
     expect((await sendRaw(stand.port, [head(body.length), body])).status).toBe(200);
   });
 
-  test("the documents of jobs, all together, are bounded", async () => {
-    const document = JSON.stringify({ model: "echo", inputs: [row(1, 2, 3, 4)] }).padEnd(200_000);
-    const whole = [head(document.length, "", "/v2/jobs"), document];
+  const item = JSON.stringify(row(1, 2, 3, 4));
+  test.each([
+    ["documents", "", "/v2/jobs", `{"model":"echo","inputs":[${item}]}`],
+    ["lines", "Content-Type: application/x-ndjson\r\n", "/v2/jobs?model=echo", item],
+  ])("the %s of jobs, all together, are bounded", async (_what, type, path, content) => {
+    const body = content.padEnd(200_000);
+    const whole = [head(body.length, type, path), body];
     const socket = connect({ port: stand.port, host: "127.0.0.1" });
     socket.on("error", () => undefined);
-    socket.write(head(200_000, "", "/v2/jobs") + document.slice(1));
+    socket.write(head(200_000, type, path) + body.slice(1));
     await sleep(50);
     const answer = await sendRaw(stand.port, whole);
     expect(rawCode(answer)).toBe("503 OVERLOADED");

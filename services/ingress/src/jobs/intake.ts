@@ -22,7 +22,7 @@ import { type Access, mayUse } from "../access.ts";
 import type { Catalogue, ServedModel } from "../catalogue.ts";
 import { jobIdOf, newJobId, readIdempotencyKey } from "./job-ids.ts";
 import { splitTarget } from "./job-routes.ts";
-import { Submission, type SubmissionOptions } from "./submission.ts";
+import { PUBLISHING_MAX, Submission, type SubmissionOptions } from "./submission.ts";
 import type { WebhookHosts } from "./webhook-address.ts";
 
 export interface IntakeOptions extends SubmissionOptions {
@@ -31,8 +31,8 @@ export interface IntakeOptions extends SubmissionOptions {
   readonly hosts: WebhookHosts;
   /** Of one upload of JSON lines. */
   readonly uploadBytesMax: number;
-  /** Of all JSON documents that are being taken in. */
-  readonly documentBytesMax: number;
+  /** Of all that is in memory of what is being taken in. */
+  readonly heldBytesMax: number;
 }
 
 export interface Accepted {
@@ -45,12 +45,16 @@ type Intaken = Result<Accepted, Fault>;
 /** What a job is to be, before its items. */
 type Order = Pick<JobRequest, "model" | "version" | "webhook">;
 
+/**
+ * What of a stream of items is in memory at most: one item that is being read, one chunk that is
+ * being packed, and those that wait for their acknowledgement.
+ */
+const STREAM_BYTES_MAX = (2 + PUBLISHING_MAX) * JOB_ITEM_BYTES_MAX;
 const LINES_TYPE = /^application\/(?:x-ndjson|jsonl|x-jsonlines|jsonlines)\s*(?:;|$)/i;
 
 export class Intake {
   readonly #options: IntakeOptions;
-  /** Of the JSON documents that are being taken in. */
-  #documentBytes = 0;
+  #heldBytes = 0;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -69,28 +73,33 @@ export class Intake {
     const key = readIdempotencyKey(request.headers["idempotency-key"]?.toString());
     if (!key.ok) return key;
     const id = key.value === undefined ? newJobId() : jobIdOf(access.client, key.value);
-    // As for inference, whatever is not said to be something else is JSON.
-    return LINES_TYPE.test(request.headers["content-type"] ?? "")
-      ? this.#takeLines(request, access, id)
-      : this.#takeDocument(request, access, id);
-  }
-
-  /** I6: a document is in memory until its job is accepted, and all of them are bounded. */
-  async #takeDocument(request: IncomingMessage, access: Access, id: string): Promise<Intaken> {
+    // I6: what of it is in memory until its job is accepted, and of all of them together.
     let held = 0;
-    const hold = (bytes: number): boolean => {
-      if (this.#documentBytes + bytes > this.#options.documentBytesMax) return false;
-      this.#documentBytes += bytes;
+    const hold: Hold = (bytes) => {
+      if (this.#heldBytes + bytes > this.#options.heldBytesMax) return false;
+      this.#heldBytes += bytes;
       held += bytes;
       return true;
     };
-    const body = await readBody(request, hold);
-    const taken = body.ok ? await this.#takeBody(body.value, access, id) : body;
-    this.#documentBytes -= held;
-    return taken;
+    try {
+      // As for inference, whatever is not said to be something else is JSON.
+      return LINES_TYPE.test(request.headers["content-type"] ?? "")
+        ? await this.#takeLines(request, access, id, hold)
+        : await this.#takeDocument(request, access, id, hold);
+    } finally {
+      this.#heldBytes -= held;
+    }
   }
 
-  async #takeBody(body: Uint8Array, access: Access, id: string): Promise<Intaken> {
+  async #takeDocument(
+    request: IncomingMessage,
+    access: Access,
+    id: string,
+    hold: Hold,
+  ): Promise<Intaken> {
+    const read = await readBody(request, hold);
+    if (!read.ok) return read;
+    const body = read.value;
     const document = decodeJson(jobRequestSchema, body);
     if (!document.ok)
       return document.error.code === "INVALID_JSON" ? notJson(document.error) : document;
@@ -107,7 +116,9 @@ export class Intake {
       const object = await this.#options.store.objects.open(access.client, source.object);
       if (!object.ok) return object;
       return this.#receive(access, id, document.value, (job) =>
-        addLines(job, object.value, undefined).then((added) => (added.ok ? ok(digest) : added)),
+        addLines(job, heldPieces(object.value, STREAM_BYTES_MAX, hold), undefined).then((added) =>
+          added.ok ? ok(digest) : added,
+        ),
       );
     }
     return this.#receive(access, id, document.value, async (job) => {
@@ -119,13 +130,18 @@ export class Intake {
     });
   }
 
-  async #takeLines(request: IncomingMessage, access: Access, id: string): Promise<Intaken> {
+  async #takeLines(
+    request: IncomingMessage,
+    access: Access,
+    id: string,
+    hold: Hold,
+  ): Promise<Intaken> {
     const order = readQuery(request.url ?? "");
     if (!order.ok) return order;
     // The query is a part of what is submitted.
     const hash = createHash("sha256").update(JSON.stringify(order.value));
     const { uploadBytesMax } = this.#options;
-    const pieces = boundedPieces(request, uploadBytesMax);
+    const pieces = heldPieces(boundedPieces(request, uploadBytesMax), STREAM_BYTES_MAX, hold);
     const before = await this.#standing(access.client, id);
     if (!before.ok) return before;
     if (before.value !== undefined) {
@@ -234,23 +250,35 @@ async function* boundedPieces(
   }
 }
 
+/** Says whether there is room for so many bytes more, and takes it. */
+type Hold = (bytes: number) => boolean;
+
+/** The pieces, and room for as much of them as is in memory at once: `most` of what has passed. */
+async function* heldPieces(
+  pieces: AsyncIterable<Uint8Array>,
+  most: number,
+  hold: Hold,
+): AsyncGenerator<Uint8Array> {
+  let held = 0;
+  for await (const piece of pieces) {
+    const more = Math.min(piece.length, most - held);
+    if (more > 0 && !hold(more)) throw new BodyError(FULL);
+    held += more;
+    yield piece;
+  }
+}
+
 /** What stopped the reading of a body, in the words of the catalogue. */
 const bodyFault = (error: unknown): Fault =>
   error instanceof BodyError
     ? error.fault
     : fault("TRUNCATED_BODY", `the body ended before its end: ${(error as Error).message}`);
 
-/** @param hold says whether there is room for so many bytes more. */
-async function readBody(
-  request: IncomingMessage,
-  hold: (bytes: number) => boolean,
-): Promise<Result<Uint8Array, Fault>> {
+async function readBody(request: IncomingMessage, hold: Hold): Promise<Result<Uint8Array, Fault>> {
   const pieces: Uint8Array[] = [];
   try {
-    for await (const piece of boundedPieces(request, JSON_BYTES_MAX)) {
-      if (!hold(piece.length)) return fail(FULL);
-      pieces.push(piece);
-    }
+    const bounded = boundedPieces(request, JSON_BYTES_MAX);
+    for await (const piece of heldPieces(bounded, JSON_BYTES_MAX, hold)) pieces.push(piece);
   } catch (error) {
     const reason = bodyFault(error);
     if (reason.code !== "BODY_TOO_LARGE") return fail(reason);
@@ -260,7 +288,7 @@ async function readBody(
   return ok(Buffer.concat(pieces));
 }
 
-const FULL = fault("OVERLOADED", "as many documents of jobs are being read as there is room for");
+const FULL = fault("OVERLOADED", "as much of jobs is being read as there is room for");
 
 async function drainInto(
   pieces: AsyncIterable<Uint8Array>,

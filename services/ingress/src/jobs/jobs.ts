@@ -64,8 +64,8 @@ export class Jobs {
     const ledger = new Ledger({ store, keptMs, nowMs, ended });
     const hosts = new WebhookHosts(config.webhookHosts);
     const uploadBytesMax = config.jobUploadMib * MIB;
-    const documentBytesMax = config.openBytesMax;
-    const limits = { uploadBytesMax, documentBytesMax };
+    const heldBytesMax = config.openBytesMax;
+    const limits = { uploadBytesMax, heldBytesMax };
     const stored = countStored(config, parts.load);
     const intake = new Intake({ store, ledger, nowMs, catalogue, hosts, stored, ...limits });
     const chunksMax = config.jobChunksMax;

@@ -39,7 +39,7 @@ export interface SubmissionOptions {
 }
 
 /** Chunks that wait for their acknowledgement; each costs the broker a write to its disk. */
-const PUBLISHING_MAX = 8;
+export const PUBLISHING_MAX = 8;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 
