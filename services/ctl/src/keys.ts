@@ -4,8 +4,9 @@
  */
 
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { decodeJson } from "@millrace/protocol";
 import { CommandError } from "./failure.ts";
@@ -32,6 +33,9 @@ const NAME_LENGTH_MAX = 100;
 /** I6: the ingress keeps all of them in memory. */
 const KEYS_MAX = 10_000;
 
+const LOCK_MS_MAX = 2_000;
+const LOCK_LOOK_MS = 20;
+
 /** @throws CommandError for a line that is not a key's. A missing file is an empty one. */
 export async function readKeys(path: string): Promise<readonly KeyEntry[]> {
   let text: string;
@@ -54,7 +58,44 @@ export async function readKeys(path: string): Promise<readonly KeyEntry[]> {
 }
 
 /** Adds a key to the file, which is made where it is missing. */
-export async function createKey(path: string, name: string, now: Date): Promise<NewKey> {
+export const createKey = (path: string, name: string, now: Date): Promise<NewKey> =>
+  alone(path, () => addKey(path, name, now));
+
+/** @throws CommandError where no key has this id. */
+export const revokeKey = (path: string, id: string): Promise<KeyEntry> =>
+  alone(path, () => removeKey(path, id));
+
+/** Two that change the file at once would each undo what the other did. */
+async function alone<T>(path: string, change: () => Promise<T>): Promise<T> {
+  const lock = `${path}.lock`;
+  await mkdir(dirname(path), { recursive: true });
+  const untilMs = performance.now() + LOCK_MS_MAX;
+  while (!(await isMade(lock))) {
+    if (performance.now() > untilMs) {
+      const remedy = "wait for the command that made it, or remove it where that was killed";
+      throw new CommandError(`${lock} is there: the keys are being changed`, remedy);
+    }
+    await sleep(LOCK_LOOK_MS);
+  }
+  try {
+    return await change();
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+/** False where the file was there before. */
+async function isMade(path: string): Promise<boolean> {
+  try {
+    await writeFile(path, String(process.pid), { flag: "wx" });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+async function addKey(path: string, name: string, now: Date): Promise<NewKey> {
   const entries = await readKeys(path);
   if (name.length > NAME_LENGTH_MAX) {
     throw new CommandError("the name is too long", `at most ${NAME_LENGTH_MAX} characters`);
@@ -72,8 +113,7 @@ export async function createKey(path: string, name: string, now: Date): Promise<
   return { entry, key };
 }
 
-/** @throws CommandError where no key has this id. */
-export async function revokeKey(path: string, id: string): Promise<KeyEntry> {
+async function removeKey(path: string, id: string): Promise<KeyEntry> {
   const entries = await readKeys(path);
   const revoked = entries.find((entry) => entry.id === id);
   if (revoked === undefined) {
@@ -88,7 +128,6 @@ export async function revokeKey(path: string, id: string): Promise<KeyEntry> {
 
 /** Replaced in one step: the ingress may be reading it. */
 async function writeKeys(path: string, entries: readonly KeyEntry[]): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
   const part = `${path}.${process.pid}.part`;
   const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`);
   await writeFile(part, lines.join(""), { mode: 0o600 });

@@ -46,6 +46,22 @@ describe("keys", () => {
     expect(await readdir(directory)).toEqual(["keys"]);
   });
 
+  test("changes at the same time are all made", async () => {
+    const path = join(directory, "keys");
+    const { entry } = await createKey(path, "first", now);
+    const made = Array.from({ length: 8 }, (_, at) => createKey(path, `key ${at}`, now));
+    const [, ...keys] = await Promise.all([revokeKey(path, entry.id), ...made]);
+    const ids = keys.map((key) => key.entry.id).toSorted();
+    expect((await readKeys(path)).map(({ id }) => id).toSorted()).toEqual(ids);
+  });
+
+  test("a lock that was left behind is named, and nothing is changed", async () => {
+    const path = join(directory, "keys");
+    await writeFile(`${path}.lock`, "1");
+    await expect(createKey(path, "a", now)).rejects.toThrow(/keys\.lock is there/);
+    expect(await readKeys(path)).toEqual([]);
+  });
+
   test("what else a line says of a key outlives the changes of others", async () => {
     const path = join(directory, "keys");
     const line = { id: "team-1", hash: "0".repeat(64), name: "t", createdAt: "", rate: 5 };
