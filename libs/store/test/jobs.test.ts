@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import {
@@ -233,6 +234,18 @@ test("an upload is stored by its content, for its tenant alone", async () => {
   const broken = { ...upload(), source: breaking() };
   expect(await code(store.objects.receive("other", broken))).toBe("TRUNCATED_BODY");
   expect(await code(store.objects.read("other", digest))).toBe("OBJECT_NOT_FOUND");
+});
+
+test("uploads of the same bytes at the same time are all stored", async () => {
+  const bytes = Buffer.from("the same bytes");
+  const uploads = Array.from({ length: 8 }, () =>
+    store.objects.receive("many", { source: Readable.from([bytes]), bytesMax: 100 }),
+  );
+  const digest = await digestOf(bytes);
+  for (const upload of await Promise.all(uploads)) {
+    expect(value(upload)).toEqual({ digest, bytes: bytes.length });
+  }
+  expect(bytes.equals(value(await store.objects.read("many", digest)))).toBe(true);
 });
 
 test("an object whose bytes are gone is a fault, not a wait for ever", async () => {

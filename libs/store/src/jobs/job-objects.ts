@@ -120,7 +120,12 @@ export class BucketObjects implements JobObjects {
       await this.#objects.delete(nameOf(tenant, digest)).catch(() => undefined);
       await this.#objects.update(name, { name: nameOf(tenant, digest) });
     });
-    return filed.ok ? ok(stored) : filed;
+    if (filed.ok) return ok(stored);
+    // Another upload of the same bytes was faster, and has the name.
+    const there = await this.open(tenant, digest);
+    if (!there.ok) return filed;
+    await attempt("removing an object", () => this.#objects.delete(name));
+    return ok(stored);
   }
 
   async read(tenant: string, digest: string): Promise<Result<Uint8Array, Fault>> {
