@@ -35,19 +35,24 @@ table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:
 th{text-align:left;color:var(--faint);font-weight:500}
 th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--rule);vertical-align:top}
 td.number,th.number{text-align:right}
+td.word{white-space:nowrap}
 pre{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;font-size:13px}
 figure{margin:18px 0}
 @media print{main{max-width:none;padding:0}figure,tr{break-inside:avoid}}
 `;
 
+const WORD_LENGTH_MAX = 32;
+
 const toneOf = (cell: Cell): Tone => (typeof cell === "object" ? cell.tone : "plain");
 const textOf = (cell: Cell): string => (typeof cell === "object" ? cell.text : String(cell));
 
+/** A name, which is not broken at its hyphens. */
+const isWord = (text: string): boolean => text.length <= WORD_LENGTH_MAX && !/\s/.test(text);
+
 /** ` class="..."` of what applies, or nothing. */
 function classes(cell: Cell): string {
-  const names = [typeof cell === "number" ? "number" : "", toneOf(cell)].filter(
-    (name) => name !== "" && name !== "plain",
-  );
+  const kind = typeof cell === "number" ? "number" : isWord(textOf(cell)) ? "word" : "";
+  const names = [kind, toneOf(cell)].filter((name) => name !== "" && name !== "plain");
   return names.length === 0 ? "" : ` class="${names.join(" ")}"`;
 }
 

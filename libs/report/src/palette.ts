@@ -19,6 +19,8 @@ const SHADES: readonly Shade[] = [
   { light: "#2aa6d6", dark: "#7fd0f0" },
   { light: "#7f7f7f", dark: "#b0b0b0" },
   { light: "#882255", dark: "#cc7799" },
+  { light: "#332288", dark: "#a79cf5" },
+  { light: "#7a7a1f", dark: "#c9c96a" },
 ];
 
 /** The CSS value of a series' colour, by its place in the chart. */
