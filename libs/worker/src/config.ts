@@ -82,12 +82,15 @@ export const workerFields = (role: WorkerRole, device: DeviceName) =>
       default: 0,
       help: "an emulated device takes this long for each row, in microseconds: a pace to scale by",
     }),
-    threads: wholeField("MILLRACE_THREADS", {
-      min: 1,
-      max: 1024,
-      default: availableParallelism(),
-      help: "threads of one run on the processor; all cores unless given",
-    }),
+    threads: {
+      ...wholeField("MILLRACE_THREADS", {
+        min: 1,
+        max: 1024,
+        help: "threads of one run on the processor",
+      }),
+      // In words: the reference is the same on every machine.
+      fallback: { value: availableParallelism(), text: "all cores" },
+    },
     cacheDirectory: textField("MILLRACE_CACHE_DIR", {
       default: ".millrace/cache",
       help: "models are kept below it, in a folder of the worker's id",
