@@ -46,8 +46,9 @@ export function addedLatency(
   faults: readonly InjectedFault[],
 ): AddedLatency | undefined {
   const counted = requests.filter(({ poison, status }) => !poison && status !== 429);
+  // Who had nothing to do could delay nobody, and would only thin out what the others did.
   const hit = faults
-    .filter((fault) => fault.kind === kind)
+    .filter(({ idle, kind: of, targets }) => of === kind && idle.length < targets.length)
     .toSorted((a, b) => a.injectedUs - b.injectedUs);
   const disturbed = counted.filter((request) =>
     hit.some((fault) => meets(request, fault, windowUs)),

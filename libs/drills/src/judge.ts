@@ -162,8 +162,11 @@ export function judge(drill: Drill, evidence: Evidence): Judgement {
   };
 }
 
-const isLost = ({ gone, endedUs, items, results }: LedgerJob): boolean =>
-  gone || (endedUs !== undefined && new Set(results.map(({ index }) => index)).size < items);
+/** Its inputs are good, so an item that failed was not done either. */
+const isLost = ({ gone, endedUs, items, results }: LedgerJob): boolean => {
+  const done = new Set(results.filter(({ ok }) => ok).map(({ index }) => index));
+  return gone || (endedUs !== undefined && done.size < items);
+};
 
 const isDuplicated = ({ ids, results }: LedgerJob): boolean =>
   ids.length > 1 || new Set(results.map(({ index }) => index)).size < results.length;
@@ -263,6 +266,20 @@ function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): read
       injectedEvidence(evidence.faults),
       evidence.refused,
     ),
+    ...(drill.load.jobs === undefined
+      ? []
+      : [
+          row(
+            "jobs",
+            "every job is accepted, however often its client has to ask",
+            `${evidence.jobs.length} submitted`,
+            evidence.jobs.length === 0
+              ? ["none was submitted"]
+              : evidence.jobs
+                  .filter(({ acceptedUs }) => acceptedUs === undefined)
+                  .map(({ key, status, code }) => `${key} got ${status} ${code}`),
+          ),
+        ]),
     row(
       "hypothesis",
       "the steady state held before and after, and no guard was broken",

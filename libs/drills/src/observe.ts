@@ -100,9 +100,12 @@ function jobFacts(job: LedgerJob): readonly TimedFact[] {
   }));
   const id = ids[0] ?? key;
   if (endedUs === undefined) return facts;
-  for (const { index, ok, question, matched } of results) {
+  for (const { index, ok, question, matched, code } of results) {
     const content = !ok ? undefined : matched === question ? `${id}/${index}` : sourceOf(matched);
-    facts.push({ atUs: endedUs, fact: { type: "jobItemRead", job: id, item: index, content } });
+    // Every input of a drill's job is good.
+    const failed = ok ? undefined : code;
+    const fact = { type: "jobItemRead", job: id, item: index, content, failed } as const;
+    facts.push({ atUs: endedUs, fact });
   }
   facts.push({ atUs: endedUs, fact: { type: "jobEnded", job: id } });
   return facts;

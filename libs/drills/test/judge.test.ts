@@ -87,6 +87,7 @@ describe("judge", () => {
     ["stuck", { endedUs: undefined, results: [] }],
     ["lost", { results: [] }],
     ["lost", { gone: true, endedUs: undefined, results: [] }],
+    ["lost", { results: job().results.map((item) => ({ ...item, ok: false, code: "GIVEN_UP" })) }],
     ["duplicated", { ids: ["job-a", "job-b"] }],
     ["duplicated", { results: [...job().results, ...job().results] }],
   ] as const)("is red for a job that is %s", (what, more) => {
@@ -95,13 +96,22 @@ describe("judge", () => {
     expect(judgement.rows.find(({ id }) => id === "I5")?.held).toBe(false);
   });
 
-  test("holds nobody to a job that was never accepted", () => {
+  test("is red for a job that was never accepted, which is not lost, and where there was none", () => {
     const refused = job({ acceptedUs: undefined, endedUs: undefined, ids: [], results: [] });
-    expect(judge(DRILL, { ...EVIDENCE, jobs: [refused] })).toMatchObject({
-      jobs: 0,
+    expect(judge(DRILL, { ...EVIDENCE, jobs: [job(), refused] })).toMatchObject({
+      jobs: 1,
       jobsRefused: 1,
-      passed: true,
+      lost: 0,
     });
+    const jobs = { model: "tiny", count: 2, items: 2, endWithinUs: 60_000_000 };
+    const withJobs = { ...DRILL, load: { ...DRILL.load, jobs } };
+    const broken = (submitted: Evidence["jobs"]): readonly string[] =>
+      judge(withJobs, { ...EVIDENCE, jobs: submitted })
+        .rows.filter(({ held }) => !held)
+        .map(({ id }) => id);
+    expect(broken([job(), job()])).toEqual([]);
+    expect(broken([job(), refused])).toEqual(["jobs"]);
+    expect(broken([])).toEqual(["jobs"]);
   });
 
   test("is red for a job's item with another's result", () => {

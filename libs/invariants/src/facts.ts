@@ -105,6 +105,8 @@ export type Fact =
       readonly job: string;
       readonly item: number;
       readonly content: string | undefined;
+      /** The code that it failed with although its input is good; absent where that is not known. */
+      readonly failed?: string | undefined;
     };
 
 export type FactType = Fact["type"];

@@ -23,7 +23,7 @@ export function checkOneEffect(report: Report): Checker {
         byKey.set(key, job);
         if (!jobs.has(job)) jobs.set(job, { items, seen: new Set(), ended: false });
       },
-      jobItemRead({ job, item, content }, atUs) {
+      jobItemRead({ job, item, content, failed }, atUs) {
         const accepted = jobs.get(job);
         if (accepted === undefined) {
           report(atUs, `job ${job} has a result and was never accepted`);
@@ -31,6 +31,9 @@ export function checkOneEffect(report: Report): Checker {
           report(atUs, `item ${item} of job ${job} has a result too many`);
         } else {
           accepted.seen.add(item);
+        }
+        if (failed !== undefined) {
+          report(atUs, `item ${item} of job ${job} failed with ${failed}, and its input is good`);
         }
         if (content !== undefined && content !== `${job}/${item}`) {
           report(atUs, `item ${item} of job ${job} has the result of ${content}`);

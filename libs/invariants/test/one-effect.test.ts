@@ -25,6 +25,13 @@ test("a job with one result for each item is sound, also where an item failed", 
   expect(violations(accepted(), read(0), failed, ended)).toEqual([]);
 });
 
+test("breaks I5: an item of a good input that failed", () => {
+  const item = { type: "jobItemRead", job: "a", item: 1, content: undefined } as const;
+  expect(violations(accepted(), read(0), { ...item, failed: "GIVEN_UP" }, ended)).toEqual([
+    "item 1 of job a failed with GIVEN_UP, and its input is good",
+  ]);
+});
+
 test("the same acceptance may be said twice", () => {
   expect(violations(accepted(), accepted(), read(0), read(1), ended)).toEqual([]);
 });

@@ -68,10 +68,15 @@ export class Desk {
     return { ok: true, value: [id] };
   }
 
-  async healAll(): Promise<readonly string[]> {
-    const all = [...this.#active.values()];
-    await Promise.all(all.map((active) => active.heal()));
-    return all.map(({ id }) => id);
+  /** Those, too, that are being injected: they could else begin when all is thought to be healed. */
+  healAll(): Promise<readonly string[]> {
+    const healed = this.#last.then(async () => {
+      const all = [...this.#active.values()];
+      await Promise.all(all.map((active) => active.heal()));
+      return all.map(({ id }) => id);
+    });
+    this.#last = healed.catch(() => undefined);
+    return healed;
   }
 
   async #inject(spec: FaultSpec, blast: Blast, seed: number): Promise<Result<ActiveFault, Fault>> {

@@ -90,6 +90,14 @@ describe("orders", () => {
     await desk.healAll();
   });
 
+  test("what is being injected is healed with the rest", async () => {
+    const { desk, world } = open();
+    const injecting = desk.inject(spec("kill", "s-1"), BLAST_DEFAULT, 0);
+    expect(await desk.healAll()).toEqual(["f-1"]);
+    await injecting;
+    expect(world.active).toBe(0);
+  });
+
   test("a fault is in the journal from its begin to its end, and frees its place", async () => {
     const { desk, journal } = open();
     const first = await desk.inject(spec("kill", "s-1", 5_000), BLAST_DEFAULT, 0);

@@ -119,7 +119,7 @@ export class Method {
   async #act(step: PlannedStep, action: Action): Promise<readonly Following[]> {
     const startedUs = unixUs();
     const { what, name } = action;
-    const { monkey, say } = this.#world;
+    const { monkey, say, signal } = this.#world;
     if (what.act === "abort") {
       const healed = await monkey.abort(name);
       this.#ran(name, startedUs, healed.ok, healed.ok ? healed.value.healed : healed.error.message);
@@ -132,6 +132,7 @@ export class Method {
     }
     const begun: Following[] = [];
     for (const spec of specsOf(what.fault, this.#targetsOf(step, what.fault))) {
+      if (signal.aborted) break;
       const injected = await this.#inject(spec, step);
       if (injected.ok) {
         const following = this.#follow(name, injected.value);

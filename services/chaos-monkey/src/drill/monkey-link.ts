@@ -86,6 +86,8 @@ export class MonkeyLink {
   }
 
   async #once(command: object): Promise<Result<Good, Said>> {
+    // What is asked without a connection is lost, and would be waited for all the same.
+    if (!this.#bus.connected) return fail(unreached("not connected to NATS"));
     try {
       const options = { timeout: REPLY_MS };
       const { connection } = this.#bus;
