@@ -193,7 +193,12 @@ const KINDS: Partial<Readonly<Record<FaultKind, Kind>>> = {
     tools: ["docker"],
     steps: (_spec, { Id }) => ({
       begin: [["docker", "pause", Id]],
-      undo: [ignoring(["docker", "unpause", Id])],
+      undo: [
+        undoing(
+          ["docker", "unpause", Id],
+          `docker inspect -f '{{.State.Paused}}' ${Id} | grep -qx true`,
+        ),
+      ],
     }),
   },
   partition: {
@@ -209,12 +214,19 @@ const KINDS: Partial<Readonly<Record<FaultKind, Kind>>> = {
     tools: ["docker", "nsenter", "tc"],
     steps: ({ options }, container) => {
       const inside = insideOf(container);
-      const device = ["dev", "eth0", "root"];
       const { delayUs, jitterUs } = options;
       const delay = ["netem", "delay", `${Number(delayUs)}us`, `${Number(jitterUs)}us`];
+      // One for each network, of which one leads to the broker.
+      const networks = Object.keys(container.NetworkSettings.Networks);
+      const devices = networks.map((_, at) => ["dev", `eth${at}`]);
       return {
-        begin: [inside("tc", "qdisc", "add", ...device, ...delay)],
-        undo: [ignoring(inside("tc", "qdisc", "del", ...device))],
+        begin: devices.map((device) => inside("tc", "qdisc", "add", ...device, "root", ...delay)),
+        undo: devices.map((device) =>
+          undoing(
+            inside("tc", "qdisc", "del", ...device, "root"),
+            `${quoted(inside("tc", "qdisc", "show", ...device))} | grep -q netem`,
+          ),
+        ),
       };
     },
   },
@@ -255,9 +267,21 @@ function blackhole(direction: string, inside: Inside, port: number): Steps {
   ].map(([chain, side]) => [chain, "-p", "tcp", side, String(port), "-j", "DROP"] as const);
   return {
     begin: rules.map((rule) => inside("iptables", "-I", ...rule)),
-    undo: rules.map((rule) => ignoring(inside("iptables", "-D", ...rule))),
+    undo: rules.map((rule) =>
+      undoing(inside("iptables", "-D", ...rule), quoted(inside("iptables", "-C", ...rule))),
+    ),
   };
 }
 
-/** Done twice, or where nothing was begun, it fails, and nothing is wrong. */
-const ignoring = (command: Command): Command => ["sh", "-c", '"$@" || true', "sh", ...command];
+/**
+ * Done twice, or where nothing was begun, it fails, and nothing is wrong; but it is to be tried
+ * again where what it undoes is `still` there.
+ */
+const undoing = (command: Command, still: string): Command => [
+  "sh",
+  "-c",
+  `${quoted(command)} || ! { ${still}; }`,
+];
+
+const quoted = (command: Command): string =>
+  command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
