@@ -10,7 +10,7 @@ import {
   type InjectedFault,
   type PlannedStep,
 } from "@millrace/drills";
-import type { ChaosEvent, FaultRecord, FaultSpec } from "@millrace/protocol";
+import type { ChaosEvent, FaultKind, FaultRecord, FaultSpec } from "@millrace/protocol";
 import { ok, present, type Result } from "@millrace/std";
 import type { MonkeyLink, Said } from "./monkey-link.ts";
 import type { Watch } from "./watch.ts";
@@ -31,8 +31,9 @@ export interface MethodWorld {
 
 /** One fault from its injection on. Times are Unix microseconds. */
 interface Following {
-  readonly name: string;
-  readonly kind: string;
+  /** The step's, or the kind where no step asked for it. */
+  name: string;
+  readonly kind: FaultKind;
   readonly id: string;
   readonly targets: readonly string[];
   readonly idle: readonly string[];
@@ -70,10 +71,11 @@ export class Method {
       .map(({ kind, targets }) => [kind, ...targets].join(" "));
   }
 
-  /** From the monkey's journal. */
-  heard(event: ChaosEvent): void {
-    if (event.event !== "ended" || event.fault === undefined) return;
-    this.#following.get(event.fault.id)?.settle(event.atUs, event.end ?? "healed");
+  /** From the monkey's journal. What the monkey draws by itself, and no step asked for, counts too. */
+  heard({ atUs, end = "healed", event, fault }: ChaosEvent): void {
+    if (fault === undefined) return;
+    if (event === "injected") this.#follow(fault.kind, fault);
+    if (event === "ended") this.#following.get(fault.id)?.settle(atUs, end);
   }
 
   /** Resolves when every step is done and every fault is over. */
@@ -172,6 +174,10 @@ export class Method {
     const askedUs = unixUs();
     const injected = await monkey.inject(spec, drill.blast, plan.seed);
     if (injected.ok || injected.error.code !== "DISCONNECTED") return injected;
+    const heard = [...this.#following.values()].find(
+      ({ injectedUs, kind }) => kind === spec.kind && injectedUs >= askedUs - CLOCK_US,
+    );
+    if (heard !== undefined) return ok(recordOf(heard));
     const status = await monkey.status();
     const running = status.ok ? (status.value.faults ?? []) : [];
     const found = running.find(({ kind, injectedAtUs }) => {
@@ -212,6 +218,11 @@ export class Method {
 
   /** The news of an end may be lost with the broker, so it is asked for as well. */
   #follow(name: string, record: FaultRecord): Following {
+    const heard = this.#following.get(record.id);
+    if (heard !== undefined) {
+      heard.name = name;
+      return heard;
+    }
     const following = this.#begin(name, record);
     void this.#pollEnd(following);
     return following;
@@ -271,6 +282,14 @@ export class Method {
     });
   }
 }
+
+const recordOf = ({ dueUs, id, injectedUs, kind, targets }: Following): FaultRecord => ({
+  id,
+  kind,
+  targets: [...targets],
+  injectedAtUs: injectedUs,
+  endsAtUs: dueUs,
+});
 
 /** A seeded choice is made by the plan, one fault for each of the chosen. */
 function specsOf(spec: FaultSpec, targets: readonly string[]): readonly FaultSpec[] {

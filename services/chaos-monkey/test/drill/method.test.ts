@@ -149,6 +149,32 @@ describe("the method of a drill", () => {
     ]);
   });
 
+  test("follows what the monkey draws by itself, and its own only once", async () => {
+    const method = methodOf(["kill --id gpu-worker-1 --for 50ms"]);
+    const at = { v: 1, number: 1, atUs: nowUs() } as const;
+    const drawn = { id: "drawn", kind: "pause", targets: ["gpu-worker-2"] } as const;
+    const fault = {
+      ...drawn,
+      targets: [...drawn.targets],
+      injectedAtUs: nowUs(),
+      endsAtUs: nowUs(),
+    };
+    method.heard({ ...at, event: "injected", fault });
+    method.heard({ ...at, event: "ended", fault, end: "healed" });
+    const inject = monkey.inject.bind(monkey);
+    // The news of a fault may be faster than the reply to who asked for it.
+    monkey.inject = async (spec) => {
+      const record = await inject(spec);
+      if (record.ok) method.heard({ ...at, event: "injected", fault: record.value });
+      return record;
+    };
+    await method.run();
+    expect(method.faults.map(({ name, end }) => `${name} ${end}`)).toEqual([
+      "pause healed",
+      "kill --id gpu-worker-1 --for 50ms expired",
+    ]);
+  });
+
   test("keeps what was refused, with the reason", async () => {
     monkey.refusal = { code: "FAULT_BLAST_RADIUS", message: "too many" };
     const method = methodOf(["kill --id gpu-worker-1 --for 50ms"]);
