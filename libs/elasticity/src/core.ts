@@ -333,7 +333,7 @@ export class ElasticCore {
   }
 
   #spread(kind: string, workers: number, effects: ElasticEffect[], nowUs: number): void {
-    const { prices, rules } = this.#options;
+    const { follow, prices, rules } = this.#options;
     const closed = (pool: Pool): boolean => (this.#closed.get(keyOf(pool)) ?? 0) > nowUs;
     const groups = spreadWorkers(kind, workers, prices.offers, rules.spot, {
       // What was asked for is on its way, unless the pool refused.
@@ -343,6 +343,7 @@ export class ElasticCore {
         return closed(pool) ? ready : Math.max(ready, this.#wanted.get(keyOf(pool)) ?? 0);
       },
       open: (zone) => !closed({ kind, zone, lifecycle: "spot" }),
+      workersMax: follow.workersMax,
     });
     for (const { zone, lifecycle } of prices.offers.filter((offer) => offer.kind === kind)) {
       const pool = { kind, zone, lifecycle };

@@ -71,6 +71,7 @@ class Rig {
     workers: readonly number[],
     overrides: Partial<Forecast> = {},
     model = "digits",
+    mostPerSecond = 5 * RATE,
   ): ElasticEffect[] {
     const counts = workers.map((each) => each * RATE * 300);
     return this.core.step(
@@ -79,7 +80,7 @@ class Rig {
         model,
         rowsPerRequest: 1,
         lastPerSecond: RATE,
-        mostPerSecond: 5 * RATE,
+        mostPerSecond,
         forecast: {
           startUs: START_US,
           stepUs: STEP_US,
@@ -284,6 +285,20 @@ describe("the elastic core", () => {
       );
     expect(sum("spot")).toBe(0);
     expect(sum("on-demand")).toBe(5);
+  });
+
+  test.each([
+    ["what the plan needs", 100 * PLAN_RULES.utilisationMax, 1_000, 114],
+    ["the most that there may be", 40, 20, 20],
+  ])("buys the spare of spot once, up to %s", (_, load, workersMax, total) => {
+    const follow = { ...OPTIONS.follow, workersMax };
+    const rig = new Rig({ follow, rules: { ...PLAN_RULES, spot: SPOT_RULES } });
+    rig.worker("gpu-worker-1");
+    const counts = [load * RATE * 300];
+    const forecastOf = { mean: counts, quantiles: { "0.9": counts } };
+    rig.forecast([1], forecastOf, "digits", 1_000 * RATE);
+    const wants = Object.values(wantsOf(rig.wake()));
+    expect(wants.reduce((sum, count) => sum + count, 0)).toBe(total);
   });
 
   test("takes over what runs once it has listened, and gives it back as slowly as its own", () => {

@@ -185,10 +185,13 @@ export interface Plan {
   readonly infeasible: readonly Shortfall[];
 }
 
-/** Workers of a kind in the step that holds `atUs`; 0 outside the plan. */
+/**
+ * Workers of a kind that the step that holds `atUs` needs; 0 outside the plan. Without the spare of
+ * spot: whoever spreads them over zones adds that.
+ */
 export function plannedWorkers(plan: Plan, kind: string, atUs: number): number {
   const step = plan.steps[Math.floor((atUs - plan.startUs) / plan.stepUs)];
-  return step === undefined ? 0 : countOf(step.workers, kind);
+  return step?.needed.get(kind) ?? 0;
 }
 
 export function countOf(workers: readonly WorkerGroup[], kind: string): number {

@@ -8,12 +8,14 @@
 import type { Lifecycle, Offer } from "@millrace/costing";
 import type { Reason, SpotRules, WorkerGroup } from "./plan.ts";
 
-/** What is known of a zone; the plan for a day ahead knows nothing. */
+/** What is known of the zones; the plan for a day ahead knows nothing. */
 export interface Ground {
   /** Workers of the lifecycle there now. */
   readonly present: (zone: string, lifecycle: Lifecycle) => number;
   /** Whether more spot workers may be asked for there. */
   readonly open: (zone: string) => boolean;
+  /** Spare is bought up to so many workers in all; without a limit unless given. */
+  readonly workersMax?: number;
 }
 
 const UNKNOWN: Ground = { present: () => 0, open: () => true };
@@ -29,8 +31,10 @@ export function spreadWorkers(
   const onDemand = offersOf(kind, "on-demand", offers);
   const spot = rules === undefined ? [] : worthwhileSpot(onDemand[0], kind, offers, rules);
   if (rules === undefined || spot.length === 0) return spreadEvenly(onDemand, count, ground);
+  const { workersMax = Number.POSITIVE_INFINITY } = ground;
   const { base, spare } = splitWorkers(count, rules);
-  const groups = spreadSpot(spot, count - base + spare, rules, ground);
+  const room = Math.max(0, workersMax - count);
+  const groups = spreadSpot(spot, count - base + Math.min(spare, room), rules, ground);
   const placed = groups.reduce((sum, group) => sum + group.count, 0);
   // What spot does not give is bought on demand; the spare is not.
   const fallback = Math.max(0, count - base - placed);

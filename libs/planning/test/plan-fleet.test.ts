@@ -84,7 +84,8 @@ describe("a plan", () => {
     // One on demand; three and two spot workers in the two cheapest zones.
     expect(step?.microsPerHour).toBe(978_000 + 3 * 374_000 + 2 * 389_000);
     expect(plan.micros).toBe(Math.round((step?.microsPerHour ?? 0) / 12));
-    expect(plannedWorkers(plan, "gpu-l4", 1)).toBe(6);
+    // The need: the spare is added where workers are spread, and not here as well.
+    expect(plannedWorkers(plan, "gpu-l4", 1)).toBe(5);
     expect(plannedWorkers(plan, "gpu-l4", STEP_US)).toBe(0);
   });
 
@@ -221,6 +222,13 @@ describe("spreading", () => {
         }
       }),
     );
+  });
+
+  test("buys no spare beyond the most workers that there may be", () => {
+    const ground = { present: () => 0, open: () => true };
+    const total = (workersMax: number): number =>
+      countOf(spreadWorkers("gpu-l4", 20, offers, SPOT_RULES, { ...ground, workersMax }), "gpu-l4");
+    expect([20, 21, 30].map(total)).toEqual([20, 21, 23]);
   });
 
   test("buys on demand what closed zones cannot give, without the spare", () => {
