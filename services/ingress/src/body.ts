@@ -1,6 +1,7 @@
 /**
  * Reads request bodies into one buffer each. A declared length is refused before anything is taken
- * for it, and all bodies that are being read are bounded together (I6).
+ * for it, and all bodies that are being read are bounded together (I6): by what has come of them,
+ * so that nobody takes room from others by announcing much and sending little.
  */
 
 import type { IncomingMessage } from "node:http";
@@ -15,6 +16,12 @@ export interface BodyLimits {
 }
 
 const NO_BODY = new Uint8Array(0);
+/**
+ * A buffer is so much larger than what has come, or as large as the body where that is less: then
+ * most bodies are copied once, and an announcement alone gives the collector nothing to do.
+ */
+const AHEAD_BYTES_MIN = 1024 * 1024;
+const AHEAD_FACTOR = 16;
 
 export class BodyReader {
   readonly #limits: BodyLimits;
@@ -24,7 +31,7 @@ export class BodyReader {
     this.#limits = limits;
   }
 
-  /** Bytes of bodies that are not complete yet. */
+  /** Bytes that have come of bodies that are not complete yet. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -60,23 +67,29 @@ export class BodyReader {
   ): void {
     let body: Uint8Array = NO_BODY;
     let received = 0;
-    this.#bytes += declared;
     request.takeBody({
       chunk: (chunk) => {
         // A small body comes whole, in the packet of its head: it is used as it is.
-        if (chunk.length === declared) body = chunk;
-        else {
-          if (received === 0) body = Buffer.allocUnsafeSlow(declared);
-          body.set(chunk, received);
+        if (chunk.length === declared) {
+          request.dismissTaker();
+          done(ok(chunk));
+          return;
         }
-        received += chunk.length;
-        // The parser ends the body at its declared length, so there is never more.
-        if (received < declared) return;
+        const refusal = this.#tooMuch(received + chunk.length, received);
+        if (refusal === undefined) {
+          body = withRoom(body, received, chunk.length, declared);
+          body.set(chunk, received);
+          received += chunk.length;
+          this.#bytes += chunk.length;
+          // The parser ends the body at its declared length, so there is never more.
+          if (received < declared) return;
+        }
+        // What comes after a refusal is dropped: a client that writes first gets to see the answer.
         request.dismissTaker();
-        this.#bytes -= declared;
-        done(ok(body));
+        this.#bytes -= received;
+        done(refusal === undefined ? ok(body) : fail(refusal));
       },
-      broken: () => void (this.#bytes -= declared),
+      broken: () => void (this.#bytes -= received),
     });
   }
 
@@ -120,11 +133,21 @@ export class BodyReader {
       return fault("BODY_TOO_LARGE", `a body may have ${formatBytes(bodyBytesMax)}`);
     }
     if (this.#bytes - held + bytes > readingBytesMax) {
-      const reading = formatBytes(this.#bytes);
+      const reading = formatBytes(this.#bytes - held);
       return fault("OVERLOADED", `${reading} of other bodies are being read`);
     }
     return undefined;
   }
+}
+
+/** The buffer, or one with its first `held` bytes that takes `more` and, in the end, `declared`. */
+function withRoom(body: Uint8Array, held: number, more: number, declared: number): Uint8Array {
+  const needed = held + more;
+  if (needed <= body.length) return body;
+  const room = Math.min(declared, Math.max(AHEAD_BYTES_MIN, AHEAD_FACTOR * needed));
+  const grown = Buffer.allocUnsafeSlow(room);
+  grown.set(body.subarray(0, held));
+  return grown;
 }
 
 /** Undefined for a chunked body. The parser has checked the header and refused both together. */

@@ -1,7 +1,7 @@
 /** Bodies of requests as they come over a connection: in one piece, in many, or not to the end. */
 
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { expect, test, vi } from "vitest";
 import { BodyReader } from "../src/body.ts";
 import { listen } from "../src/http-server.ts";
@@ -11,8 +11,8 @@ const HEAD = "POST /x HTTP/1.1\r\nHost: here\r\nContent-Length: ";
 
 const soon = (check: () => void): Promise<void> => vi.waitFor(check, 10_000);
 
-async function serve() {
-  const bodies = new BodyReader({ bodyBytesMax: 1_000_000, readingBytesMax: 2_000_000 });
+async function serve(bodyBytesMax = 1_000_000) {
+  const bodies = new BodyReader({ bodyBytesMax, readingBytesMax: 2 * bodyBytesMax });
   const read: string[] = [];
   const listener = await listen({
     host: "127.0.0.1",
@@ -26,7 +26,8 @@ async function serve() {
         replyDocument(reply, { length: read.at(-1)?.length });
       }),
   });
-  const socket = connect({ port: listener.port, host: "127.0.0.1", noDelay: true });
+  const open = (): Socket => connect({ port: listener.port, host: "127.0.0.1", noDelay: true });
+  const socket = open();
   await once(socket, "connect");
   let answered = "";
   socket.setEncoding("latin1").on("data", (text: string) => (answered += text));
@@ -34,7 +35,7 @@ async function serve() {
     socket.destroy();
     await listener[Symbol.asyncDispose]();
   };
-  return { bodies, read, socket, answers: () => answered, [Symbol.asyncDispose]: close };
+  return { bodies, read, socket, open, answers: () => answered, [Symbol.asyncDispose]: close };
 }
 
 test("bodies of one connection come out whole and in order, however they are cut", async () => {
@@ -45,7 +46,7 @@ test("bodies of one connection come out whole and in order, however they are cut
   const long = "0123456789".repeat(30_000);
   socket.write(`${HEAD}${long.length}\r\n\r\n`);
   for (let at = 0; at < long.length; at += 100_000) {
-    await soon(() => expect(bodies.bytes).toBe(long.length));
+    await soon(() => expect(bodies.bytes).toBe(at));
     socket.write(long.slice(at, at + 100_000));
   }
   await soon(() => expect(read[1] === long).toBe(true));
@@ -59,8 +60,40 @@ test("a body whose connection breaks is not answered, and its bytes count no lon
   await using served = await serve();
   const { bodies, read, socket } = served;
   socket.write(`${HEAD}1000\r\n\r\nsome`);
-  await soon(() => expect(bodies.bytes).toBe(1_000));
+  await soon(() => expect(bodies.bytes).toBe(4));
   socket.destroy();
   await soon(() => expect(bodies.bytes).toBe(0));
   expect(read).toEqual([]);
+});
+
+test("what is only announced takes no room, and what comes is bounded at any byte of it", async () => {
+  await using served = await serve();
+  const { bodies, read, socket, open } = served;
+  const others = Array.from({ length: 3 }, () => open());
+  const piece = "x".repeat(100_000);
+  for (const other of others) other.write(`${HEAD}1000000\r\n\r\nx`);
+  await soon(() => expect(bodies.bytes).toBe(3));
+  for (const other of others.slice(1)) other.write(piece.repeat(9));
+  await soon(() => expect(bodies.bytes).toBe(1_800_003));
+  socket.write(`${HEAD}900000\r\n\r\n${piece}`);
+  await soon(() => expect(bodies.bytes).toBe(1_900_003));
+  socket.write(piece);
+  await soon(() => expect(read).toEqual(["OVERLOADED"]));
+  expect(bodies.bytes).toBe(1_800_003);
+  socket.write(`${piece.repeat(7)}${HEAD}3\r\n\r\none`);
+  await soon(() => expect(read).toEqual(["OVERLOADED", "one"]));
+  await soon(() => expect(served.answers().split("HTTP/1.1 200").length - 1).toBe(2));
+  for (const other of others) other.destroy();
+  await soon(() => expect(bodies.bytes).toBe(0));
+});
+
+test("a body of many megabytes comes out whole from buffers that grow with it", async () => {
+  await using served = await serve(4_000_000);
+  const { read, socket } = served;
+  const text = Array.from({ length: 400_000 }, (_, at) => `${at}`.padStart(8, "0")).join("");
+  socket.write(`${HEAD}${text.length}\r\n\r\n0`);
+  await soon(() => expect(served.bodies.bytes).toBe(1));
+  socket.write(text.slice(1));
+  await soon(() => expect(read.length).toBe(1));
+  expect(read[0] === text).toBe(true);
 });
