@@ -18,7 +18,7 @@ export interface BlobCacheOptions {
   readonly bytesMax: number;
   /** Fetches from the store. */
   readonly read: (digest: string) => Promise<Result<Uint8Array, Fault>>;
-  /** A cache that cannot be written still serves; this is how it becomes known. */
+  /** A cache that is damaged or cannot be written still serves; this is how it becomes known. */
   readonly onProblem?: (error: unknown) => void;
 }
 
@@ -95,6 +95,8 @@ class DiskCache implements BlobCache {
         await this.#touch(digest, bytes);
         return ok(local);
       }
+      const problem = new Error(`the file of blob ${digest} is damaged, and is fetched again`);
+      this.#options.onProblem?.(problem);
       await this.#drop(digest);
     }
     const fetched = await this.#options.read(digest);

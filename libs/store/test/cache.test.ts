@@ -161,13 +161,15 @@ describe("what is not believed (I8)", () => {
   test.each(Object.keys(damages))("%s is dropped and fetched again, once", async (what) => {
     const store = new FakeBlobs();
     const name = store.add(blob(1));
-    const cache = await open(store);
+    const problems: unknown[] = [];
+    const cache = await open(store, 1000, problems);
     await cache.get(name, 100);
     await damages[what]?.(join(directory, name));
     expect(await cache.get(name, 100)).toEqual(ok(blob(1)));
     expect(await cache.get(name, 100)).toEqual(ok(blob(1)));
     expect(store.reads).toEqual([name, name]);
     expect(cache.bytesUsed).toBe(100);
+    expect(problems).toMatchObject([{ message: expect.stringContaining("is damaged") }]);
   });
 
   test("wrong bytes from the store are a fault, and are not kept", async () => {
