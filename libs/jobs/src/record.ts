@@ -60,7 +60,9 @@ export function begin(
     ...(version === undefined ? {} : { version }),
     ...(webhook === undefined ? {} : { webhook }),
     state: "receiving",
-    generation: (before?.generation ?? 0) + 1,
+    // Results outlive their job's record, so no generation of a later job with this id is an earlier
+    // one's: it begins with the time.
+    generation: before === undefined ? Math.max(1, nowMs) : before.generation + 1,
     createdAtMs: nowMs,
     items: 0,
     chunks: 0,

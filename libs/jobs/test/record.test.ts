@@ -107,6 +107,14 @@ test("a job that was withdrawn is not accepted any more, and can be begun afresh
   expect(begun(withdrawn)).toMatchObject({ state: "receiving", generation: 2 });
 });
 
+test("a job whose id was another's before does not find that one's results", () => {
+  const generationAt = (nowMs: number): number | undefined => {
+    const result = begin(undefined, draft, nowMs);
+    return result.ok ? result.value.generation : undefined;
+  };
+  expect(generationAt(1_000)).not.toBe(generationAt(2_000));
+});
+
 test("what has ended stays as it ended", () => {
   const cancelled = cancel(committed(begun(), 4, 2), 3);
   expect(cancelled).toMatchObject({ state: "cancelled", endedAtMs: 3 });

@@ -10,6 +10,7 @@ import {
   type Fault,
   fault,
   JOB_OBJECT_BUCKET,
+  JOB_RESULT_STREAM,
   type JobRecord,
   RESULT_BYTES_MAX,
   subjects,
@@ -21,6 +22,7 @@ import { digestOf, type JobStore, openJobStore, openStore, type Task } from "../
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const QUEUED_MAX = 20;
+const HOUR_S = 3_600;
 
 let directory: string;
 let broker: Broker;
@@ -204,6 +206,22 @@ test("results that are larger than a message come back whole", async () => {
   const lines = Buffer.alloc(RESULT_BYTES_MAX * 2, "0123456789\n");
   value(await store.results.write(key, { items: 1, failed: 0, dead: false }, lines));
   expect(lines.equals(present(value(await store.results.read(key)), "lines"))).toBe(true);
+});
+
+test("results are kept a day after the end of a job that took a day", async () => {
+  const key = { tenant: "acme", job: "slow", token: "1-0" };
+  value(await store.results.write(key, { items: 1, failed: 0, dead: false }, Buffer.from("1")));
+  const { connection } = await connectAs("admin");
+  const { streams } = await jetstream(connection).jetstreamManager(false);
+  const subject = subjects.jobResult(key.tenant, key.job, key.token);
+  const stored = await streams.getMessage(JOB_RESULT_STREAM, { last_by_subj: subject });
+  const lifeS = Number.parseInt(present(stored, "the result").header.get("Nats-TTL"), 10);
+  expect(lifeS).toBeGreaterThanOrEqual(48 * HOUR_S);
+  // Nor do the streams end them, for the longest that may be configured: two days and two days.
+  for (const stream of [JOB_RESULT_STREAM, `OBJ_${JOB_OBJECT_BUCKET}`]) {
+    const { config } = await streams.info(stream);
+    expect(config.max_age / 1e9).toBeGreaterThanOrEqual(96 * HOUR_S);
+  }
 });
 
 test("an upload is stored by its content, for its tenant alone", async () => {

@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DELIVERIES_MAX, isAccepted, isEnded } from "@millrace/jobs";
 import { prepareSignature } from "@millrace/openinference";
-import { type Fault, fault, type JobRecord, subjects } from "@millrace/protocol";
+import { chunkToken, type Fault, fault, type JobRecord, subjects } from "@millrace/protocol";
 import { createMetrics } from "@millrace/runtime";
-import { fail, ok, type Result } from "@millrace/std";
+import { fail, ok, present, type Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
 import { describe, expect, test } from "vitest";
 import type { ItemQuestion } from "../src/jobs/asker.ts";
@@ -161,7 +161,8 @@ describe("a chunk", () => {
     await expect.poll(() => fake.queue.waiting.length, POLL).toBe(0);
     await runner.stop();
     expect(Math.min(...asked)).toBe(64);
-    expect(fake.letters).toMatchObject([{ key: { token: "1-0" }, reason: { code: "GIVEN_UP" } }]);
+    const token = chunkToken(present(standing(fake), "the job").generation, 0);
+    expect(fake.letters).toMatchObject([{ key: { token }, reason: { code: "GIVEN_UP" } }]);
     expect(standing(fake)).toMatchObject({ state: "done", failedItems: 64, deadChunks: 1 });
     expect(linesOf(fake)).toEqual(everyItem);
   });
@@ -197,7 +198,8 @@ describe("a chunk", () => {
     };
     const record = standing(fake) as JobRecord;
     fake.recordOf.set("acme.other", { ...record, id: "other", items: 1, chunks: 1 });
-    const head = { v: 1, tenant: "acme", job: "other", generation: 1, chunk: 0, model: "echo" };
+    const { generation } = record;
+    const head = { v: 1, tenant: "acme", job: "other", generation, chunk: 0, model: "echo" };
     const bytes = Buffer.from(`${JSON.stringify({ ...head, first: 0, items: 1 })}\n{}`);
     const store = fake.start();
     await store.queue.add(subjects.job("acme", "echo"), "other", bytes);

@@ -1,6 +1,6 @@
 /**
  * Large parts of jobs, by content and by tenant (I2): uploads that jobs refer to, and results that
- * are larger than a message. They expire with the results.
+ * are larger than a message. They expire when no results can be left.
  */
 
 import { createHash, randomUUID } from "node:crypto";

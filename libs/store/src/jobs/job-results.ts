@@ -58,11 +58,11 @@ export class StreamResults implements JobResults {
   readonly #objects: JobObjects;
   readonly #ttl: string;
 
-  /** @param keptMs after which results expire. */
-  constructor(client: JetStreamClient, objects: JobObjects, keptMs: number) {
+  /** @param lifeMs after which results expire, counted from their write. */
+  constructor(client: JetStreamClient, objects: JobObjects, lifeMs: number) {
     this.#client = client;
     this.#objects = objects;
-    this.#ttl = `${Math.ceil(keptMs / 1000)}s`;
+    this.#ttl = `${Math.ceil(lifeMs / 1000)}s`;
   }
 
   async write(

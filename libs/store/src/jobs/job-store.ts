@@ -16,6 +16,7 @@ import { DeadLetters } from "./dead-letters.ts";
 import { BucketObjects, type JobObjects } from "./job-objects.ts";
 import { type JobRecords, KvJobRecords } from "./job-records.ts";
 import { type JobResults, StreamResults } from "./job-results.ts";
+import { resultLifeMs } from "./job-streams.ts";
 import { type FairQueue, LaneQueue } from "./lane-queue.ts";
 import { StreamQueue, type WorkQueue } from "./work-queue.ts";
 
@@ -31,7 +32,7 @@ export interface JobStore {
   readonly dead: DeadLetters;
 }
 
-/** Results expire after this, unless it is said otherwise. */
+/** How long ended jobs are kept, and chunks wait at most, unless it is said otherwise. */
 const KEPT_MS = 24 * 3_600_000;
 
 /**
@@ -57,7 +58,7 @@ export async function openJobStore(
       records,
       queue: new LaneQueue(client),
       hooks: new StreamQueue(client, JOB_HOOK_STREAM, JOB_CONSUMER),
-      results: new StreamResults(client, objects, keptMs),
+      results: new StreamResults(client, objects, resultLifeMs(keptMs)),
       objects,
       dead: new DeadLetters(client),
     };

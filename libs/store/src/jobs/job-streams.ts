@@ -22,6 +22,7 @@ import {
   JOB_STATE_BUCKET,
   JOB_STREAM,
   jobLaneConsumer,
+  RECEIVING_MS_MAX,
   subjects,
 } from "@millrace/protocol";
 
@@ -45,9 +46,16 @@ export interface JobStorageOptions {
   readonly queuedChunksMax?: number;
 }
 
-/** Whoever writes results says how long each is kept, which is at most this. */
+/** An ended job is kept so long at most. */
 const KEPT_MS_MAX = 48 * HOUR_MS;
 const QUEUED_CHUNKS_MAX = 8_192;
+
+/**
+ * How long the results of a chunk are kept from their write on: a job's first may be written before
+ * all of it was received, its last when its chunks have waited for `keptMs`, and all of them are
+ * there for `keptMs` after its end.
+ */
+export const resultLifeMs = (keptMs: number): number => RECEIVING_MS_MAX + 2 * keptMs;
 
 type Sketch = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig>;
 
@@ -70,7 +78,8 @@ const streamsOf = (queuedChunksMax: number): readonly Sketch[] => [
   {
     name: JOB_RESULT_STREAM,
     subjects: [subjects.jobResult("*", "*", "*")],
-    max_age: KEPT_MS_MAX * 1e6,
+    // Each message says its own, which is this at most.
+    max_age: resultLifeMs(KEPT_MS_MAX) * 1e6,
     allow_msg_ttl: true,
     max_bytes: 2048 * MIB,
   },
@@ -129,7 +138,8 @@ export async function createJobStorage(
   await new Objm(client).create(JOB_OBJECT_BUCKET, {
     replicas,
     storage,
-    ttl: KEPT_MS_MAX * 1e6,
+    // Large results are here.
+    ttl: resultLifeMs(KEPT_MS_MAX) * 1e6,
     max_bytes: 2048 * MIB,
   });
 }

@@ -91,6 +91,7 @@ export class Jobs {
       asker,
       stored,
       slots: config.jobSlots,
+      // The store keeps results so long that a job may take this, too.
       ageMsMax: keptMs,
       nowUs,
       chance,
