@@ -72,7 +72,6 @@ const worker = (user: "gpu-worker" | "cpu-worker", why: string): Grant => ({
     subjects.done("*"),
     subjects.fetch("*"),
     WORKER_HEARTBEATS,
-    subjects.event("*"),
     ...readStream(BLOBS),
   ],
   subscribe: [
@@ -99,7 +98,6 @@ export const PERMISSIONS: readonly Grant[] = [
       subjects.ticket("*"),
       subjects.tensor("*"),
       INGRESS_HEARTBEATS,
-      subjects.event("*"),
       subjects.loadMinute("*"),
       ...readStream(REGISTRY),
       ...RUN_JOBS,
@@ -125,7 +123,6 @@ export const PERMISSIONS: readonly Grant[] = [
       subjects.command("*"),
       subjects.answer("*"),
       SCHEDULER_HEARTBEATS,
-      subjects.event("*"),
       ...readStream(REGISTRY),
     ],
     subscribe: [
@@ -148,7 +145,7 @@ export const PERMISSIONS: readonly Grant[] = [
     user: "forecaster",
     account: "APP",
     publish: [
-      subjects.event("*"),
+      subjects.event("budget"),
       subjects.loadHour("*"),
       subjects.ledger("*"),
       subjects.fleet("*"),

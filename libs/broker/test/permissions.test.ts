@@ -60,11 +60,8 @@ const EXPECTED: readonly {
     publish: ["ingress"],
     subscribe: ["scheduler", ...PEOPLE],
   },
-  {
-    subject: "mr.evt.model-loaded",
-    publish: [...SERVICES, "forecaster"],
-    subscribe: PEOPLE,
-  },
+  { subject: "mr.evt.budget", publish: FORECASTER, subscribe: PEOPLE },
+  { subject: "mr.evt.model-loaded", publish: NOBODY, subscribe: PEOPLE },
   { subject: "mr.hb.forecaster.a", publish: NOBODY, subscribe: PEOPLE },
   { subject: "mr.load.minute.digits", publish: ["ingress", "admin"], subscribe: NOBODY },
   { subject: "mr.load.hour.digits", publish: FORECASTER, subscribe: NOBODY },
