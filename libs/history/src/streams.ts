@@ -13,6 +13,7 @@ import {
   FORECAST_BUCKET,
   LEASE_BUCKET,
   LEDGER_STREAM,
+  type LedgerEntry,
   ledgerEntrySchema,
   LOAD_HOUR_STREAM,
   LOAD_MINUTE_STREAM,
@@ -97,12 +98,18 @@ export const openMinuteFacts = (connection: NatsConnection): EventLog<typeof loa
     keyOf,
   });
 
+/** An entry is known by its pool, minute and part: sent twice, it is one; other parts add to it. */
+export const ledgerKey = (entry: LedgerEntry): string => {
+  const { kind, zone, lifecycle, atUs, epoch = "", part = "" } = entry;
+  return [kind, zone, lifecycle, atUs, epoch, part].join(" ");
+};
+
 export const openLedger = (connection: NatsConnection): EventLog<typeof ledgerEntrySchema> =>
   new EventLog(connection, {
     stream: LEDGER_STREAM,
     schema: ledgerEntrySchema,
     subjectOf: ({ kind, zone, lifecycle }) => subjects.ledger(`${kind}-${zone}-${lifecycle}`),
-    keyOf: ({ kind, zone, lifecycle, atUs }) => [kind, zone, lifecycle, atUs].join(" "),
+    keyOf: ledgerKey,
   });
 
 export const openHourFacts = (connection: NatsConnection): EventLog<typeof loadFactSchema> =>

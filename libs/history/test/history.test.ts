@@ -10,7 +10,14 @@ import { LOAD_MINUTE_STREAM, type LoadFact } from "@millrace/protocol";
 import { PAGE_MAX } from "@millrace/store";
 import { jetstream } from "@nats-io/jetstream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createHistory, Documents, Lease, openHourFacts, openMinuteFacts } from "../src/index.ts";
+import {
+  createHistory,
+  Documents,
+  Lease,
+  openHourFacts,
+  openLedger,
+  openMinuteFacts,
+} from "../src/index.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
@@ -160,6 +167,22 @@ describe("load facts", () => {
     }
     expect(read.ok && read.value.length).toBe(4);
   });
+});
+
+test("parts of a minute of the ledger are kept apart, and a repeated one is one", async () => {
+  const ledger = openLedger((await connect("forecaster")).connection);
+  const whole = { v: 1, atUs: 0, spanUs: 60_000_000, kind: "gpu-l4", zone: "east" } as const;
+  const pool = { ...whole, lifecycle: "spot", crossingBytes: 0 } as const;
+  for (const [epoch, part, workerUs] of [
+    [7, 0, 10],
+    [9, 0, 20],
+    [9, 1, 30],
+    [9, 0, 20],
+  ] as const) {
+    expect((await ledger.append({ ...pool, epoch, part, workerUs })).ok).toBe(true);
+  }
+  const read = await ledger.read();
+  expect(read.ok && read.value.map(({ workerUs }) => workerUs)).toEqual([10, 20, 30]);
 });
 
 test("a document is not written over from a lower epoch", async () => {

@@ -1,4 +1,7 @@
-/** The ledger's entry: what ran in one minute. What it was used for is in the load facts. */
+/**
+ * The ledger's entry: what ran in one minute, or in a part of it. What it was used for is in the
+ * load facts.
+ */
 
 import * as v from "valibot";
 import { isName } from "@millrace/std";
@@ -19,6 +22,12 @@ export const ledgerEntrySchema = v.object({
   workerUs: whole,
   /** Of models that they fetched from a store in another zone. */
   crossingBytes: v.optional(whole, 0),
+  /**
+   * Which part of the minute it is, where the lease changed hands within it or was away: the epoch
+   * of the lease that it was booked under, and a number in that. Parts add up, each once.
+   */
+  epoch: v.optional(whole),
+  part: v.optional(whole),
 });
 export type LedgerEntry = v.InferOutput<typeof ledgerEntrySchema>;
 

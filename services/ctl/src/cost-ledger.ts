@@ -1,7 +1,7 @@
 /** The ledger and the load facts of a period, from the cluster; and how a period is named. */
 
 import type { Bus } from "@millrace/bus";
-import { openHourFacts, openLedger, openMinuteFacts } from "@millrace/history";
+import { ledgerKey, openHourFacts, openLedger, openMinuteFacts } from "@millrace/history";
 import { DAY_US, factKey, HOUR_US, MINUTE_US, parseTimestampUs } from "@millrace/load-facts";
 import type { LedgerEntry, LoadFact } from "@millrace/protocol";
 import { CommandError, usageError, valueOf } from "./failure.ts";
@@ -48,7 +48,8 @@ export async function readPeriod(
   // By when it was acknowledged: a ledger whose clock runs faster has more in the same time.
   const range =
     readUs === undefined ? {} : { sinceUs: Math.max(0, Date.now() * 1_000 - readUs - LATE_US) };
-  const entries = valueOf(await openLedger(connection).read(range));
+  const booked = valueOf(await openLedger(connection).read(range));
+  const entries = [...new Map(booked.map((entry) => [ledgerKey(entry), entry])).values()];
   const toUs = entries.reduce((end, { atUs, spanUs }) => Math.max(end, atUs + spanUs), 0);
   const fromUs = "lastUs" in since ? toUs - since.lastUs : since.fromUs;
   if (!entries.some(({ atUs }) => atUs >= fromUs)) throw nothingBooked();

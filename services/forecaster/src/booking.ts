@@ -1,6 +1,7 @@
 /**
  * Books what ran: the time of every worker that is heard, by kind, zone and lifecycle, and what
- * workers fetched from another zone.
+ * workers fetched from another zone. A minute that more than one forecaster sees is booked in
+ * parts, of which each has a name of its own and is in the ledger once.
  */
 
 import type { openLedger } from "@millrace/history";
@@ -34,23 +35,32 @@ export interface BookingOptions {
 
 export class Booking {
   readonly #options: BookingOptions;
-  /** By pool; of the present minute. */
+  /** By pool; of the minute that `#atUs` is in, from the last part on. */
   readonly #minute = new Map<string, Booked>();
   #waiting: LedgerEntry[] = [];
   #atUs = 0;
+  /** Of the lease at the last call; undefined where it was away since. */
+  #epoch: number | undefined;
+  /** Never the same one twice, so that no part is taken for another's repetition. */
+  #parts = 0;
 
   constructor(options: BookingOptions) {
     this.#options = options;
   }
 
   /**
-   * Everybody in `workers` was there since the last call. A call more than ten minutes after the
-   * one before books nothing of the time between: nobody knows who was there.
+   * Everybody in `workers` was there since the last call. Nothing is booked of the time between
+   * where nobody knows who was there: after more than ten minutes, or where the clock went back.
+   * @param epoch of the lease; in another one than before, somebody else has booked that time.
    */
-  async book(workers: readonly BookedPool[], nowUs: number): Promise<void> {
+  async book(workers: readonly BookedPool[], nowUs: number, epoch: number): Promise<void> {
     const fromUs = this.#atUs;
+    const isGap = nowUs < fromUs || nowUs - fromUs > PAUSE_US_MAX;
+    if (this.#epoch !== undefined && (epoch !== this.#epoch || isGap)) this.#endPart();
+    const isNext = epoch === this.#epoch && !isGap;
     this.#atUs = nowUs;
-    if (fromUs > 0 && nowUs > fromUs && nowUs - fromUs <= PAUSE_US_MAX) {
+    this.#epoch = epoch;
+    if (isNext) {
       let atUs = fromUs;
       while (atUs < nowUs) {
         const endUs = Math.min(nowUs, (Math.floor(atUs / MINUTE_US) + 1) * MINUTE_US);
@@ -59,6 +69,13 @@ export class Booking {
         atUs = endUs;
       }
     }
+    await this.#write();
+  }
+
+  /** The lease is away, or the forecaster ends: what was begun of a minute is a part of it. */
+  async end(): Promise<void> {
+    if (this.#epoch !== undefined) this.#endPart();
+    this.#epoch = undefined;
     await this.#write();
   }
 
@@ -80,7 +97,12 @@ export class Booking {
     return booked;
   }
 
+  #endPart(): void {
+    this.#endMinute(Math.floor(this.#atUs / MINUTE_US) * MINUTE_US);
+  }
+
   #endMinute(minuteUs: number): void {
+    const part = this.#parts++;
     for (const { crossingBytes, pool, workerUs } of this.#minute.values()) {
       const { kind, zone, lifecycle } = pool;
       this.#waiting.push({
@@ -92,6 +114,8 @@ export class Booking {
         lifecycle,
         workerUs: Math.round(workerUs),
         crossingBytes,
+        epoch: this.#epoch,
+        part,
       });
     }
     this.#minute.clear();

@@ -4,7 +4,7 @@
  */
 
 import { type AlarmLevel, decideAlarm, offerKey, type PriceBook } from "@millrace/costing";
-import type { openLedger } from "@millrace/history";
+import { ledgerKey, type openLedger } from "@millrace/history";
 import type { BudgetEvent, LedgerEntry, LoadFact } from "@millrace/protocol";
 import type { Log } from "@millrace/std";
 
@@ -50,7 +50,7 @@ export class BudgetWatch {
   booked(entry: LedgerEntry): void {
     const month = this.#month(entry.atUs);
     const key = offerKey(entry);
-    const id = `${key} ${entry.atUs}`;
+    const id = ledgerKey(entry);
     if (month.booked.has(id)) return;
     month.booked.add(id);
     month.workerUs.set(key, (month.workerUs.get(key) ?? 0) + entry.workerUs);

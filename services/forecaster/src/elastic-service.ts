@@ -69,6 +69,8 @@ export class ElasticService implements AsyncDisposable {
   #readAtMs = Number.NEGATIVE_INFINITY;
   #refit = false;
   #lies = "";
+  /** Of the lease at the last turn. */
+  #epoch: number | undefined;
 
   constructor(options: ElasticServiceOptions) {
     this.#options = options;
@@ -94,6 +96,8 @@ export class ElasticService implements AsyncDisposable {
       await this.#turn();
       await new Promise((done) => setTimeout(done, TICK_MS));
     }
+    await this.#book();
+    await this.#booking.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,20 +118,31 @@ export class ElasticService implements AsyncDisposable {
       const { epoch } = lease;
       if (epoch !== undefined) await this.#facts.rollUp(virtualUs, epoch);
     }
-    if (lease.epoch === undefined) {
-      // Whoever holds the lease books it.
+    const { epoch } = lease;
+    if (epoch === undefined || epoch !== this.#epoch) {
+      this.#epoch = epoch;
+      // Whoever held the lease has booked it.
       this.#hearing.takeCrossed();
-      return;
+      await this.#booking.end();
     }
+    if (epoch === undefined) return;
     void this.#backlog?.look();
     if (clock.nowUs() >= core.wakeAtUs) {
       this.#step({ type: "woke" });
       await this.#keep();
-      for (const { bytes, pool } of this.#hearing.takeCrossed()) this.#booking.crossed(pool, bytes);
-      await this.#booking.book(this.#hearing.present(), clock.nowUs());
+      await this.#book();
       // Its first look reads a month of the ledger, which nobody waits for.
       void budget?.look(lease.epoch ?? 0, clock.nowUs());
     }
+  }
+
+  async #book(): Promise<void> {
+    const { clock, lease } = this.#options;
+    const { epoch } = lease;
+    // It may have gone while a driver or the storage was waited for.
+    if (epoch === undefined || epoch !== this.#epoch) return;
+    for (const { bytes, pool } of this.#hearing.takeCrossed()) this.#booking.crossed(pool, bytes);
+    await this.#booking.book(this.#hearing.present(), clock.nowUs(), epoch);
   }
 
   #step(event: ElasticEvent): void {

@@ -74,6 +74,16 @@ test("what another holder of the lease booked counts, and an entry counts once",
   expect(state.events).toMatchObject([{ level: "projected", spentMicros: 60 * HOUR_MICROS }]);
 });
 
+test("parts of one minute add up, each once", async () => {
+  const atUs = MONTH_US + 15 * DAY_US;
+  const one = { ...hoursAt(atUs, 60), epoch: 1, part: 0 };
+  const other = { ...hoursAt(atUs, 60), epoch: 2, part: 0 };
+  const { state, watch } = rig(100 * HOUR_MICROS, [one, other]);
+  watch.booked(one);
+  await watch.look(1, atUs);
+  expect(state.events).toMatchObject([{ level: "exceeded", spentMicros: 120 * HOUR_MICROS }]);
+});
+
 test("a ledger that cannot be read is no ledger without entries: it is read again", async () => {
   const atUs = MONTH_US + 15 * DAY_US;
   const { state, watch } = rig(HOUR_MICROS);
