@@ -15,12 +15,13 @@ import type { ErrorCode } from "@millrace/protocol";
 import { discard } from "./body.ts";
 import { Reply } from "./reply.ts";
 import { Request } from "./request.ts";
+import { Untaken } from "./untaken.ts";
 
 export interface HttpOptions {
   readonly host: string;
   readonly port: number;
   readonly connectionsMax: number;
-  /** How long a request may take to arrive. */
+  /** How long a request may take to arrive, and a large response to be taken. */
   readonly arrivalMs: number;
   readonly handle: (request: Request, reply: Reply) => void;
   /** The client went away before its answer. */
@@ -39,6 +40,8 @@ const HEAD_MS_MAX = 10_000;
 const KEEP_ALIVE_MS = 75_000;
 /** How exact the two limits on arriving are. */
 const LOOK_MS = 1_000;
+/** Of large responses that clients have not taken yet: as much as of requests, by default. */
+const UNTAKEN_BYTES_MAX = 512 * 1024 * 1024;
 
 type HttpServer = Server<typeof Request, typeof Reply>;
 
@@ -51,6 +54,7 @@ export async function listen(options: HttpOptions): Promise<HttpListener> {
 class Listener implements HttpListener {
   readonly #options: HttpOptions;
   readonly #server: HttpServer;
+  readonly #untaken: Untaken;
   /** Per connection, what has not been answered yet, oldest first. */
   readonly #replies = new WeakMap<Duplex, Reply[]>();
   #state: "serving" | "draining" = "serving";
@@ -58,6 +62,7 @@ class Listener implements HttpListener {
   constructor(options: HttpOptions) {
     this.#options = options;
     const { arrivalMs, connectionsMax } = options;
+    this.#untaken = new Untaken({ msMax: arrivalMs, bytesMax: UNTAKEN_BYTES_MAX });
     this.#server = createServer({
       IncomingMessage: Request,
       ServerResponse: Reply,
@@ -111,6 +116,7 @@ class Listener implements HttpListener {
     while (replies?.[0]?.state === "answered") replies.shift();
     replies?.push(reply);
     reply.isLast = this.#state === "draining";
+    reply.untaken = this.#untaken;
     this.#options.handle(request, reply);
     if (!request.complete && reply.state === "answered") discard(request);
   }

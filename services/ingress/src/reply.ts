@@ -5,6 +5,7 @@ import { ERRORS, type Fault } from "@millrace/protocol";
 import { errorDocument, type InferResponse } from "@millrace/openinference";
 import type { Exchange } from "./exchange.ts";
 import type { Request } from "./request.ts";
+import type { Untaken } from "./untaken.ts";
 
 /** A response, and how far its request has come. */
 export class Reply extends ServerResponse<Request> {
@@ -13,6 +14,8 @@ export class Reply extends ServerResponse<Request> {
   exchange: Exchange | undefined;
   /** The last one on its connection. */
   isLast = false;
+  /** Watches it where it is large. */
+  untaken: Untaken | undefined;
 }
 
 type Headers = readonly string[];
@@ -20,7 +23,10 @@ type Headers = readonly string[];
 const JSON_TYPE = "application/json";
 const BINARY_TYPE = "application/octet-stream";
 const HEADER_LENGTH = "Inference-Header-Content-Length";
-/** A small response is one buffer; tensors of a larger one are written as they are. */
+/**
+ * A small response is one buffer, which the kernel takes at once; tensors of a larger one are written
+ * as they are, and stay until the client has taken them.
+ */
 const JOINED_BYTES_MAX = 64 * 1024;
 /** Above this, a copy into a string costs more than it saves. */
 const STRING_BYTES_MAX = 8 * 1024;
@@ -34,6 +40,7 @@ function begin(reply: Reply, status: number, type: string, bytes: number, more: 
   const headers = ["Content-Type", type, "Content-Length", String(bytes), ...more];
   if (reply.isLast) headers.push("Connection", "close");
   reply.writeHead(status, headers);
+  if (bytes > JOINED_BYTES_MAX) reply.untaken?.add(reply, bytes);
 }
 
 export function replyDocument(
