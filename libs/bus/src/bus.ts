@@ -10,6 +10,7 @@
 
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ConnectionId } from "@millrace/protocol";
 import { type Log, present } from "@millrace/std";
 import {
   type NatsConnection,
@@ -39,6 +40,8 @@ export interface Bus extends AsyncDisposable {
   /** For JetStream; plain messages go through {@link Bus.publish}. */
   readonly connection: NatsConnection;
   readonly connected: boolean;
+  /** Another one after each reconnection, and none before: whoever says it reads it then. */
+  readonly connectionId: ConnectionId | undefined;
   /** What the server accepts in one message. */
   readonly maxPayloadBytes: number;
   readonly counters: BusCounters;
@@ -101,6 +104,11 @@ class NatsBus implements Bus {
 
   get connected(): boolean {
     return this.#state === "connected";
+  }
+
+  get connectionId(): ConnectionId | undefined {
+    const { info } = this.connection;
+    return info === undefined ? undefined : { server: info.server_id, client: info.client_id };
   }
 
   get maxPayloadBytes(): number {

@@ -1,5 +1,6 @@
 export { type Bus, type BusCounters, connectBus, type Subscribed } from "./bus.ts";
 export type { BusOptions } from "./connecting.ts";
+export { Connections } from "./connections.ts";
 export {
   type Micro,
   type MicroEndpoint,

@@ -9,8 +9,10 @@ export const commandSchema = v.variant("kind", [
 ]);
 export type Command = v.InferOutput<typeof commandSchema>;
 
-/** The part of `$SYS.ACCOUNT.*.DISCONNECT` that is used: the name a service connected under. */
+/** The part of `$SYS.ACCOUNT.*.DISCONNECT` that is used: the name and the connection's ids. */
 export const disconnectSchema = v.object({
-  client: v.object({ name: v.optional(v.string(), "") }),
+  server: v.optional(v.object({ id: v.optional(v.string()) })),
+  client: v.object({ name: v.optional(v.string(), ""), id: v.optional(v.number()) }),
   reason: v.optional(v.string(), ""),
 });
+export type Disconnect = v.InferOutput<typeof disconnectSchema>;

@@ -12,6 +12,10 @@ export const processIdentitySchema = v.object({
   startedMs: v.optional(whole, 0),
 });
 
+/** A connection as its NATS server names it, in the events of its end too. */
+export const connectionSchema = v.object({ server: v.string(), client: whole });
+export type ConnectionId = v.InferOutput<typeof connectionSchema>;
+
 export const DEVICE_CLASSES = ["cuda", "webgpu", "emulated", "cpu"] as const;
 export type DeviceClass = (typeof DEVICE_CLASSES)[number];
 export const isAccelerator = (device: DeviceClass): boolean => device !== "cpu";
@@ -64,6 +68,8 @@ export const workerHeartbeatSchema = v.object({
   incarnation: whole,
   /** Unix milliseconds of the process's start: of two with one id, the earlier ends. */
   startedMs: v.optional(whole),
+  /** The one that it speaks through: the end of any other under its name is not its own. */
+  connection: v.optional(connectionSchema),
   /** Rises by one per heartbeat. */
   beat: whole,
   state: v.picklist(["ready", "draining"]),
@@ -118,6 +124,7 @@ export const schedulerHeartbeatSchema = v.object({
   incarnation: whole,
   /** As of a worker. */
   startedMs: v.optional(whole),
+  connection: v.optional(connectionSchema),
   beat: whole,
   state: v.picklist(["ready", "draining"]),
   /** How often its connection came back: what was sent to it before that may never have come. */

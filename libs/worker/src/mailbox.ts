@@ -15,7 +15,7 @@ import {
   SUSPECT_AFTER_US,
 } from "@millrace/protocol";
 import type { Log, Result } from "@millrace/std";
-import type { Bus, Subscribed } from "@millrace/bus";
+import { type Bus, Connections, type Subscribed } from "@millrace/bus";
 import type { WorkerEvent } from "@millrace/executing";
 import { Membership } from "@millrace/membership";
 import { nowUs } from "@millrace/runtime";
@@ -37,6 +37,7 @@ export class Mailbox {
     suspectAfterUs: SUSPECT_AFTER_US,
     forgetAfterUs: FORGET_AFTER_US,
   });
+  readonly #connections = new Connections();
   readonly #subscribed: readonly Subscribed[];
 
   constructor(parts: MailboxParts) {
@@ -79,6 +80,7 @@ export class Mailbox {
   #schedulerBeat(bytes: Uint8Array): void {
     const beat = this.#read("heartbeat", decodeJson(schedulerHeartbeatSchema, bytes));
     if (beat === undefined) return;
+    this.#connections.heard(beat);
     const heard = this.#schedulers.heard(beat.id, beat.incarnation, nowUs());
     // Assignments of a process before it may have come while it was not a member yet.
     if (heard === "restarted" || heard === "joined") {
@@ -89,7 +91,7 @@ export class Mailbox {
 
   #disconnect(bytes: Uint8Array): void {
     const disconnect = this.#read("disconnect", decodeJson(disconnectSchema, bytes));
-    const scheduler = disconnect?.client.name;
+    const scheduler = disconnect && this.#connections.ended(disconnect);
     if (scheduler !== undefined && this.#schedulers.lost(scheduler)) {
       this.#parts.post({ type: "schedulerGone", scheduler });
     }

@@ -28,7 +28,7 @@ type EffectOf<T extends WorkerEffect["type"]> = Extract<WorkerEffect, { readonly
 export interface PerformerParts {
   readonly id: string;
   readonly own: ProcessIdentity;
-  readonly bus: Pick<Bus, "publish">;
+  readonly bus: Pick<Bus, "publish" | "connectionId">;
   readonly engine: Engine;
   /** The device as it was read at the start. */
   readonly device: Device;
@@ -167,7 +167,8 @@ export class Performer {
     const { crossedBytes } = this.#parts.metrics.totals;
     const { startedMs } = this.#parts.own;
     const crossed = crossedBytes === 0 ? {} : { crossedBytes };
-    const said = { ...heartbeat, ...crossed, startedMs };
+    const { connectionId: connection } = this.#parts.bus;
+    const said = { ...heartbeat, ...crossed, startedMs, connection };
     this.#publish(subject, encodeJson(said), "heartbeat");
   }
 

@@ -38,8 +38,9 @@ class Rig {
     this.#handlers.get(subject)?.(encodeJson(message), subject);
   }
 
-  beat(incarnation: number): void {
-    const beat = { v: 1, id: "scheduler-1", incarnation, beat: 1, state: "ready", loads: [] };
+  beat(incarnation: number, more: object = {}): void {
+    const base = { v: 1, id: "scheduler-1", incarnation, beat: 1, state: "ready", loads: [] };
+    const beat = { ...base, ...more };
     this.hear("mr.hb.scheduler.*", beat);
   }
 }
@@ -74,4 +75,17 @@ test("a command is passed on, and one that does not read is dropped", () => {
   rig.hear("mr.command.gpu-worker-1", { ...command, kind: "dance" });
   rig.hear("mr.command.gpu-worker-1", command);
   expect(rig.events).toEqual([{ type: "commanded", command }]);
+});
+
+test("the end of a connection that a scheduler no longer speaks through is not its own", () => {
+  const rig = new Rig();
+  const ended = (client: number): void => {
+    const event = { server: { id: "NA" }, client: { name: "scheduler-1", id: client } };
+    rig.hear("mr.sys.disconnect", event);
+  };
+  rig.beat(1, { connection: { server: "NA", client: 7 } });
+  ended(6);
+  expect(rig.events).toEqual([GONE, AUDIENCE]);
+  ended(7);
+  expect(rig.events).toEqual([GONE, AUDIENCE, GONE]);
 });

@@ -53,6 +53,7 @@ class Rig {
     const nowUs = (): number => 0;
     const post = (event: WorkerEvent): void => void this.events.push(event);
     const bus = {
+      connectionId: { server: "NA", client: 7 },
       publish: (subject: string, bytes: Uint8Array): boolean => {
         if (this.connected) this.sent.push([subject, frameKind(bytes)]);
         return this.connected;

@@ -160,9 +160,12 @@ describe("a worker", () => {
 
   test("survives a restart of the broker with its models", async () => {
     const spec = await stand.load(addModel("steady", 4, 8));
+    const { connection } = present(stand.beats.at(-1), "a heartbeat");
     await stand.broker.restart();
     const before = stand.beats.length;
     await until(() => stand.beats.length > before && stand.scheduler.connected);
+    const now = present(present(stand.beats[before], "a heartbeat").connection, "the connection");
+    expect(now.server).not.toBe(present(connection, "the connection before").server);
     stand.assign(spec, [item(500, row(1, 1, 1, 1))]);
     await stand.answered("ingress-1", [500]);
     expect([...numbers(stand.answer("ingress-1", 500).body)]).toEqual([2, 2, 2, 2]);

@@ -1,7 +1,7 @@
 /** Turns what arrives on the bus into events of the ingress core. */
 
 import type { IngressEvent } from "@millrace/admission";
-import type { Bus, Subscribed } from "@millrace/bus";
+import { type Bus, Connections, type Subscribed } from "@millrace/bus";
 import {
   type Answer,
   type AnswerFrame,
@@ -26,7 +26,7 @@ import type { Catalogue } from "./catalogue.ts";
 import type { Zones } from "./zones.ts";
 
 export interface MailboxOptions {
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, "onConnection" | "subscribe">;
   readonly address: string;
   readonly parts: AnswerParts;
   readonly sender: BodySender;
@@ -42,6 +42,7 @@ const COMPLAIN_EVERY = 1_000;
 
 export class Mailbox {
   readonly #options: MailboxOptions;
+  readonly #connections = new Connections();
   readonly #subscriptions: readonly Subscribed[];
   #notUnderstood = 0;
 
@@ -55,21 +56,25 @@ export class Mailbox {
         this.#take(subject, decodeFetch(bytes), (frame) => sender.fetched(frame));
       }),
       bus.subscribe(SCHEDULER_HEARTBEATS, (bytes, subject) => {
-        this.#take(subject, decodeJson(schedulerHeartbeatSchema, bytes), (heartbeat) =>
-          post({ type: "schedulerBeat", heartbeat }),
-        );
+        this.#take(subject, decodeJson(schedulerHeartbeatSchema, bytes), (heartbeat) => {
+          this.#connections.heard(heartbeat);
+          post({ type: "schedulerBeat", heartbeat });
+        });
       }),
       bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
         this.#take(subject, decodeJson(workerHeartbeatSchema, bytes), (heartbeat) => {
+          this.#connections.heard(heartbeat);
           zones.heard(heartbeat);
           catalogue.heard(heartbeat.models ?? []);
           post({ type: "workerBeat", heartbeat });
         });
       }),
       bus.subscribe(DISCONNECTS, (bytes, subject) => {
-        this.#take(subject, decodeJson(disconnectSchema, bytes), ({ client }) => {
-          zones.lost(client.name);
-          post({ type: "disconnected", name: client.name });
+        this.#take(subject, decodeJson(disconnectSchema, bytes), (disconnect) => {
+          const name = this.#connections.ended(disconnect);
+          if (name === undefined) return;
+          zones.lost(name);
+          post({ type: "disconnected", name });
         });
       }),
     ];

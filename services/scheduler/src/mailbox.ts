@@ -2,7 +2,7 @@
  * Turns what arrives on the bus into events of the scheduler core; what does not decode is counted.
  */
 
-import type { Bus } from "@millrace/bus";
+import { type Bus, Connections } from "@millrace/bus";
 import {
   decodeCancel,
   decodeDone,
@@ -30,7 +30,7 @@ export interface Mailbox {
 
 export function openMailbox(options: {
   readonly id: string;
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, "subscribe">;
   readonly log: Log;
   readonly post: (event: SchedulerEvent) => void;
 }): Mailbox {
@@ -38,11 +38,13 @@ export function openMailbox(options: {
   const take = <T>(
     from: string,
     decoded: Result<T, Fault>,
-    toEvent: (value: T) => SchedulerEvent,
+    toEvent: (value: T) => SchedulerEvent | undefined,
   ): void => {
-    if (decoded.ok) post(toEvent(decoded.value));
-    else log.warn({ from, ...decoded.error }, "a message was not understood");
+    if (!decoded.ok) return log.warn({ from, ...decoded.error }, "a message was not understood");
+    const event = toEvent(decoded.value);
+    if (event !== undefined) post(event);
   };
+  const connections = new Connections();
   const tickets = bus.subscribe(subjects.ticket(id), (bytes, subject) => {
     if (frameKind(bytes) === "cancel") {
       take(subject, decodeCancel(bytes), (frame) => ({ type: "cancelled", frame }));
@@ -53,11 +55,17 @@ export function openMailbox(options: {
   });
   bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
     const heartbeat = decodeJson(workerHeartbeatSchema, bytes);
-    take(subject, heartbeat, (beat) => ({ type: "workerBeat", heartbeat: beat }));
+    take(subject, heartbeat, (beat) => {
+      connections.heard(beat);
+      return { type: "workerBeat", heartbeat: beat };
+    });
   });
   bus.subscribe(SCHEDULER_HEARTBEATS, (bytes, subject) => {
     const heartbeat = decodeJson(schedulerHeartbeatSchema, bytes);
-    take(subject, heartbeat, (beat) => ({ type: "schedulerBeat", heartbeat: beat }));
+    take(subject, heartbeat, (beat) => {
+      connections.heard(beat);
+      return { type: "schedulerBeat", heartbeat: beat };
+    });
   });
   bus.subscribe(INGRESS_HEARTBEATS, (bytes, subject) => {
     const heartbeat = decodeJson(ingressHeartbeatSchema, bytes);
@@ -65,7 +73,10 @@ export function openMailbox(options: {
   });
   bus.subscribe(DISCONNECTS, (bytes, subject) => {
     const disconnect = decodeJson(disconnectSchema, bytes);
-    take(subject, disconnect, ({ client }) => ({ type: "disconnected", name: client.name }));
+    take(subject, disconnect, (event) => {
+      const name = connections.ended(event);
+      return name === undefined ? undefined : { type: "disconnected", name };
+    });
   });
   return { closed: () => tickets.drain() };
 }

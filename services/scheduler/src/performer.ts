@@ -77,7 +77,8 @@ export class Performer {
       }
       case "beat": {
         const { startedMs } = this.#own;
-        const said = encodeJson({ ...effect.heartbeat, startedMs });
+        const { connectionId: connection } = this.#bus;
+        const said = encodeJson({ ...effect.heartbeat, startedMs, connection });
         this.#bus.publish(subjects.schedulerHeartbeat(this.#id), said);
         return;
       }

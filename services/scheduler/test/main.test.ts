@@ -9,8 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inboxPrefix, startBroker } from "@millrace/broker";
 import { connectBus } from "@millrace/bus";
-import { SCHEDULER_HEARTBEATS } from "@millrace/protocol";
-import { expect, test } from "vitest";
+import {
+  decodeJson,
+  type Disconnect,
+  DISCONNECTS,
+  disconnectSchema,
+  SCHEDULER_HEARTBEATS,
+} from "@millrace/protocol";
+import { expect, test, vi } from "vitest";
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
@@ -30,10 +36,17 @@ test("one that cannot listen ends before anybody has heard of it", async () => {
     }),
   );
   let beats = 0;
+  let said: unknown;
   const heard = Promise.withResolvers<void>();
-  bus.subscribe(SCHEDULER_HEARTBEATS, () => {
+  bus.subscribe(SCHEDULER_HEARTBEATS, (bytes) => {
     beats++;
+    said = JSON.parse(Buffer.from(bytes).toString());
     heard.resolve();
+  });
+  const ends: Disconnect[] = [];
+  bus.subscribe(DISCONNECTS, (bytes) => {
+    const event = decodeJson(disconnectSchema, bytes);
+    if (event.ok && event.value.client.name === "scheduler-9") ends.push(event.value);
   });
   const run = async (metricsPort: number): Promise<number | null> => {
     const child = spawn(process.execPath, [main], {
@@ -61,6 +74,10 @@ test("one that cannot listen ends before anybody has heard of it", async () => {
   // One that serves no metrics is heard, and ends when it is told to.
   expect(await run(0)).toBe(0);
   expect(beats).toBeGreaterThan(0);
+  // The broker's event of its end names the connection that its heartbeats did.
+  await vi.waitFor(() => expect(ends).toHaveLength(2), { timeout: 5_000 });
+  const connection = { server: ends[1]?.server?.id, client: ends[1]?.client.id };
+  expect(said).toMatchObject({ connection });
 });
 
 test("of two with one id the earlier ends, says why, and is not to be started again", async () => {
