@@ -15,6 +15,7 @@ import {
   FollowingCore,
   type FollowOptions,
   type ModelDemand,
+  needBehind,
   type Plan,
   planFleet,
   plannedWorkers,
@@ -81,7 +82,7 @@ export class ElasticCore {
   readonly #state: FleetState;
   readonly #deferral: Deferral;
   readonly #forecasts: Forecasts;
-  readonly #following: ReadonlyMap<string, FollowingCore>;
+  #following: ReadonlyMap<string, FollowingCore>;
   /** Pools that refused, until when they are left alone. */
   readonly #closed = new Map<string, number>();
   /** What was wanted last, by pool. */
@@ -99,9 +100,7 @@ export class ElasticCore {
     this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
     this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
     this.#forecasts = new Forecasts(options.quantile, this.#deferral);
-    this.#following = new Map(
-      options.kinds.map((kind) => [kind, new FollowingCore(options.follow)]),
-    );
+    this.#following = this.#makeFollowing();
   }
 
   get wakeAtUs(): number {
@@ -141,9 +140,30 @@ export class ElasticCore {
         else this.#closed.delete(key);
         return [];
       }
+      case "leaseTaken":
+        this.#startAnew(nowUs);
+        return [];
       case "woke":
         return this.#woke(nowUs);
     }
+  }
+
+  /**
+   * As a new process does: another may have changed everything that runs, and what was seen of the
+   * load before is no mean of it. Forecasts and what was measured hold.
+   */
+  #startAnew(nowUs: number): void {
+    this.#following = this.#makeFollowing();
+    this.#wanted.clear();
+    this.#phase = "listening";
+    this.#settledAtUs = undefined;
+    this.#planAtUs = nowUs;
+    this.#wakeAtUs = nowUs;
+  }
+
+  #makeFollowing(): ReadonlyMap<string, FollowingCore> {
+    const { follow, kinds } = this.#options;
+    return new Map(kinds.map((kind) => [kind, new FollowingCore(follow)]));
   }
 
   /** A request that waits for a fleet of nobody does not wait for the next look as well. */
@@ -245,7 +265,7 @@ export class ElasticCore {
       return;
     }
     // What another left running was needed: it is given back as slowly as one's own.
-    const adopted = this.#phase === "adopting" ? ready : 0;
+    const adopted = this.#phase === "adopting" ? this.#needBehind(kind) : 0;
     const decision = core.step(
       {
         type: "observed",
@@ -260,6 +280,18 @@ export class ElasticCore {
     );
     effects.push({ type: "decided", kind, decision, load, queued, ready });
     if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
+  }
+
+  /** What runs now, without the spare that is added to every need. */
+  #needBehind(kind: string): number {
+    const { prices, rules } = this.#options;
+    const count = { onDemand: 0, spot: 0 };
+    for (const { zone, lifecycle } of prices.offers.filter((offer) => offer.kind === kind)) {
+      const ready = this.#state.ready(kind, zone, lifecycle);
+      if (lifecycle === "spot") count.spot += ready;
+      else count.onDemand += ready;
+    }
+    return needBehind(kind, count, prices.offers, rules.spot);
   }
 
   /** The rule looks at nothing but the load, and holds nothing back. */

@@ -68,6 +68,8 @@ export type ElasticEvent =
     } & Foretold)
   /** A pool gave what was asked of it, or did not. */
   | { readonly type: "poolAnswered"; readonly pool: Pool; readonly refused: boolean }
+  /** Acting begins, for the first time or after another acted. */
+  | { readonly type: "leaseTaken" }
   | { readonly type: "woke" };
 
 export type ElasticEffect =

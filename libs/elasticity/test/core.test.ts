@@ -2,116 +2,10 @@
  * The two loops together: the floor of the plan, what load and queues add, and what is held back.
  */
 
-import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
-import type { Forecast } from "@millrace/forecasting";
-import { FOLLOW_OPTIONS, PLAN_RULES, SPOT_RULES } from "@millrace/planning";
+import { FOLLOW_OPTIONS } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
-import {
-  ElasticCore,
-  type ElasticEffect,
-  type ElasticOptions,
-  rowsPerSecond as capacityOf,
-} from "../src/index.ts";
-
-const SECOND_US = 1_000_000;
-const STEP_US = 300 * SECOND_US;
-const START_US = 1_000 * STEP_US;
-
-const OPTIONS: ElasticOptions = {
-  prices: DEFAULT_PRICE_BOOK,
-  kinds: ["gpu-l4"],
-  rules: PLAN_RULES,
-  follow: { ...FOLLOW_OPTIONS, workersMin: 1 },
-  quantile: "0.9",
-  objectiveUs: 100_000,
-  refitUs: 3_600 * SECOND_US,
-  planUs: 300 * SECOND_US,
-  settleUs: 0,
-  silentUsMax: 10 * SECOND_US,
-  refusedForUs: 120 * SECOND_US,
-};
-
-/** Rows a second of one worker here: 10 rows in 10 ms. */
-const RATE = 1_000;
-
-class Rig {
-  readonly core: ElasticCore;
-  nowUs = START_US;
-  ready = 0;
-
-  constructor(options: Partial<ElasticOptions> = {}) {
-    this.core = new ElasticCore({ ...OPTIONS, ...options });
-  }
-
-  worker(
-    id: string,
-    lifecycle: "on-demand" | "spot" = "on-demand",
-    zone = "us-east-2a",
-    ref = "digits@1",
-  ): void {
-    this.core.step(
-      {
-        type: "workerHeard",
-        id,
-        pool: { kind: "gpu-l4", zone, lifecycle },
-        ready: true,
-        residents: [{ ref, bytes: 1_000_000, times: [{ rows: 10, us: 10_000 }] }],
-      },
-      this.nowUs,
-    );
-  }
-
-  load(rowsPerSecond: number, queuedRows = 0): void {
-    const loads = [{ ref: "digits@1", rowsPerSecond, queuedRows }];
-    this.core.step({ type: "loadsHeard", scheduler: "scheduler-1", loads }, this.nowUs);
-  }
-
-  /** A forecast in workers' worth of load, one number a step. */
-  forecast(
-    workers: readonly number[],
-    overrides: Partial<Forecast> = {},
-    model = "digits",
-    mostPerSecond = 5 * RATE,
-  ): ElasticEffect[] {
-    const counts = workers.map((each) => each * RATE * 300);
-    return this.core.step(
-      {
-        type: "forecastMade",
-        model,
-        rowsPerRequest: 1,
-        lastPerSecond: RATE,
-        mostPerSecond,
-        forecast: {
-          startUs: START_US,
-          stepUs: STEP_US,
-          mean: counts,
-          quantiles: { "0.9": counts },
-          method: "ensemble",
-          weights: {},
-          ...overrides,
-        },
-      },
-      this.nowUs,
-    );
-  }
-
-  wake(afterUs = 5 * SECOND_US): ElasticEffect[] {
-    this.nowUs += afterUs;
-    return this.core.step({ type: "woke" }, this.nowUs);
-  }
-}
-
-const wantsOf = (effects: readonly ElasticEffect[]): Record<string, number> =>
-  Object.fromEntries(
-    effects.flatMap((effect) =>
-      effect.type === "want"
-        ? [[`${effect.pool.zone}/${effect.pool.lifecycle}`, effect.count] as const]
-        : [],
-    ),
-  );
-
-const decisionOf = (effects: readonly ElasticEffect[]) =>
-  effects.flatMap((effect) => (effect.type === "decided" ? [effect.decision] : []))[0];
+import { type ElasticEffect, rowsPerSecond as capacityOf } from "../src/index.ts";
+import { decisionOf, RATE, Rig, SECOND_US, START_US, STEP_US, wantsOf } from "./rig.ts";
 
 describe("the elastic core", () => {
   test("wants the plan's workers a start-up time before they are needed", () => {
@@ -264,43 +158,6 @@ describe("the elastic core", () => {
     expect(reasons(1, 2)).toEqual([]);
   });
 
-  test("buys spot beyond the base, and on demand where spot is refused", () => {
-    const rig = new Rig({ rules: { ...PLAN_RULES, spot: SPOT_RULES } });
-    rig.worker("gpu-worker-1");
-    rig.load(4_500);
-    const first = wantsOf(rig.wake());
-    const spot = Object.entries(first).filter(([key, count]) => key.endsWith("spot") && count > 0);
-    expect(spot.length).toBeGreaterThan(1);
-    for (const zone of DEFAULT_PRICE_BOOK.zones) {
-      const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
-      rig.core.step({ type: "poolAnswered", pool, refused: true }, rig.nowUs);
-    }
-    rig.worker("gpu-worker-1");
-    rig.load(4_500);
-    const then = { ...first, ...wantsOf(rig.wake()) };
-    const sum = (lifecycle: string): number =>
-      Object.entries(then).reduce(
-        (all, [key, count]) => all + (key.endsWith(lifecycle) ? count : 0),
-        0,
-      );
-    expect(sum("spot")).toBe(0);
-    expect(sum("on-demand")).toBe(5);
-  });
-
-  test.each([
-    ["what the plan needs", 100 * PLAN_RULES.utilisationMax, 1_000, 114],
-    ["the most that there may be", 40, 20, 20],
-  ])("buys the spare of spot once, up to %s", (_, load, workersMax, total) => {
-    const follow = { ...OPTIONS.follow, workersMax };
-    const rig = new Rig({ follow, rules: { ...PLAN_RULES, spot: SPOT_RULES } });
-    rig.worker("gpu-worker-1");
-    const counts = [load * RATE * 300];
-    const forecastOf = { mean: counts, quantiles: { "0.9": counts } };
-    rig.forecast([1], forecastOf, "digits", 1_000 * RATE);
-    const wants = Object.values(wantsOf(rig.wake()));
-    expect(wants.reduce((sum, count) => sum + count, 0)).toBe(total);
-  });
-
   test("takes over what runs once it has listened, and gives it back as slowly as its own", () => {
     const rig = new Rig({ settleUs: 8 * SECOND_US });
     const hear = (): void => ["a", "b", "c"].forEach((id) => rig.worker(id));
@@ -312,6 +169,33 @@ describe("the elastic core", () => {
     expect(decisionOf(rig.wake())).toMatchObject({ workers: 3, because: "floor" });
     hear();
     expect(decisionOf(rig.wake())).toMatchObject({ workers: 3, because: "hold" });
+  });
+
+  test("listens first when the lease comes back, and adopts what another started", () => {
+    const rig = new Rig({ settleUs: 8 * SECOND_US });
+    const hear = (workers: number, load: number): void => {
+      for (let id = 0; id < workers; id++) rig.worker(`gpu-worker-${id}`);
+      rig.load(load * RATE);
+    };
+    for (let looks = 0; looks < 30; looks++) {
+      hear(2, 1.5);
+      rig.wake();
+    }
+    hear(2, 1.5);
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 2 });
+    rig.nowUs += 1_200 * SECOND_US;
+    rig.core.step({ type: "leaseTaken" }, rig.nowUs);
+    expect(rig.core.wakeAtUs).toBe(rig.nowUs);
+    hear(10, 8.5);
+    const first = rig.wake(0);
+    expect(decisionOf(first)).toBeUndefined();
+    expect(wantsOf(first)).toEqual({});
+    hear(10, 8.5);
+    rig.wake();
+    hear(10, 8.5);
+    const adopted = rig.wake();
+    expect(decisionOf(adopted)).toMatchObject({ workers: 10 });
+    expect(wantsOf(adopted)).toMatchObject({ "us-east-2a/on-demand": 10 });
   });
 
   describe("down to nobody", () => {

@@ -51,6 +51,23 @@ export function splitWorkers(
   return { base, spare: Math.round((count - base) * rules.overProvision) };
 }
 
+/** The need for which as many would be there, the spare of spot included. */
+export function needBehind(
+  kind: string,
+  { onDemand, spot }: { readonly onDemand: number; readonly spot: number },
+  offers: readonly Offer[],
+  rules: SpotRules | undefined,
+): number {
+  const total = onDemand + spot;
+  const [cheapest] = offersOf(kind, "on-demand", offers);
+  if (rules === undefined || worthwhileSpot(cheapest, kind, offers, rules).length === 0)
+    return total;
+  let need = total;
+  while (need > 0 && need + splitWorkers(need, rules).spare > total) need--;
+  // More on demand than the base stand in for spot, which then has no spare.
+  return onDemand > splitWorkers(need, rules).base ? total : need;
+}
+
 /** Never so few that the zones together could not hold what is wanted. */
 function zoneMaxOf(wanted: number, zones: number, rules: SpotRules): number {
   if (zones <= 1) return wanted;

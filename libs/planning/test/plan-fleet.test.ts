@@ -9,6 +9,7 @@ import {
   FILL_SHARE,
   fillTroughs,
   type ModelDemand,
+  needBehind,
   PLAN_RULES,
   planFleet,
   type PlanRequest,
@@ -222,6 +223,22 @@ describe("spreading", () => {
         }
       }),
     );
+  });
+
+  test("tells the need from what was bought for it", () => {
+    for (let count = 0; count < 200; count++) {
+      const bought = spreadWorkers("gpu-l4", count, offers, SPOT_RULES);
+      const spot = countOf(
+        bought.filter(({ lifecycle }) => lifecycle === "spot"),
+        "gpu-l4",
+      );
+      const onDemand = countOf(bought, "gpu-l4") - spot;
+      expect(needBehind("gpu-l4", { onDemand, spot }, offers, SPOT_RULES)).toBe(count);
+      // On demand for all of it, because spot was refused, or is not wanted.
+      const none = { onDemand: count, spot: 0 };
+      expect(needBehind("gpu-l4", none, offers, SPOT_RULES)).toBe(count);
+      expect(needBehind("gpu-l4", none, offers, undefined)).toBe(count);
+    }
   });
 
   test("buys no spare beyond the most workers that there may be", () => {

@@ -12,7 +12,7 @@ import {
   LoadHistory,
   type LoadPart,
 } from "@millrace/elasticity";
-import { type Comparison, type FleetDriver, FleetKeeper, poolKey } from "@millrace/fleet";
+import type { FleetDriver } from "@millrace/fleet";
 import type { KnownEvent } from "@millrace/forecasting";
 import { type Documents, type Lease, openLedger } from "@millrace/history";
 import { describeReason, type Plan } from "@millrace/planning";
@@ -26,6 +26,7 @@ import { FactsReader } from "./facts-reader.ts";
 import { Fitting, type FitOptions } from "./fitting.ts";
 import { type Hearing, openHearing } from "./hearing.ts";
 import { JobBacklog } from "./job-backlog.ts";
+import { KeptFleet } from "./kept-fleet.ts";
 import type { Figures } from "./figures.ts";
 import type { ProphetDays } from "./prophet-days.ts";
 
@@ -50,7 +51,6 @@ export interface ElasticServiceOptions {
 /** Facts are read this often, in real time; load facts come once a minute of their clock. */
 const READ_MS = 1_000;
 const TICK_MS = 100;
-const LIES_SHOWN = 10;
 /** Of the plan that is written down: the rest is in the core. */
 const STEPS_WRITTEN = 288;
 
@@ -62,19 +62,17 @@ export class ElasticService implements AsyncDisposable {
   readonly #booking: Booking;
   readonly #hearing: Hearing;
   readonly #backlog: JobBacklog | undefined;
-  readonly #keeper: FleetKeeper | undefined;
+  readonly #fleet: KeptFleet;
   readonly #stopping = new AbortController();
-  readonly #refused = new Set<string>();
   #refitting: Promise<void> = Promise.resolve();
   #readAtMs = Number.NEGATIVE_INFINITY;
   #refit = false;
-  #lies = "";
   /** Of the lease at the last turn. */
   #epoch: number | undefined;
 
   constructor(options: ElasticServiceOptions) {
     this.#options = options;
-    const { budget, bus, clock, driver, log } = options;
+    const { budget, bus, clock, driver, figures, log } = options;
     const { connection } = bus;
     const add = (fact: LoadFact): void => {
       this.#history.add(fact);
@@ -86,7 +84,7 @@ export class ElasticService implements AsyncDisposable {
     const post = (event: ElasticEvent): void => this.#step(event);
     this.#hearing = openHearing({ bus, clock, nowUs, log, post });
     if (options.defers) this.#backlog = new JobBacklog({ connection, clock, log, post });
-    this.#keeper = driver === undefined ? undefined : new FleetKeeper({ driver, nowUs });
+    this.#fleet = new KeptFleet({ driver, figures, log, post });
   }
 
   /** Resolves when it is told to end. */
@@ -126,10 +124,11 @@ export class ElasticService implements AsyncDisposable {
       await this.#booking.end();
     }
     if (epoch === undefined) return;
+    this.#fleet.lead(epoch);
     void this.#backlog?.look();
     if (clock.nowUs() >= core.wakeAtUs) {
       this.#step({ type: "woke" });
-      await this.#keep();
+      await this.#fleet.keep(this.#hearing.workers());
       await this.#book();
       // Its first look reads a month of the ledger, which nobody waits for.
       void budget?.look(lease.epoch ?? 0, clock.nowUs());
@@ -154,8 +153,7 @@ export class ElasticService implements AsyncDisposable {
     const { figures, log } = this.#options;
     switch (effect.type) {
       case "want":
-        this.#keeper?.want(effect.pool, effect.count);
-        log.info({ ...effect.pool, count: effect.count }, "workers wanted");
+        this.#fleet.want(effect.pool, effect.count);
         return;
       case "refit":
         this.#startRefit();
@@ -244,43 +242,7 @@ export class ElasticService implements AsyncDisposable {
       if (!put.ok) log.warn(put.error, "documents");
     });
   }
-
-  /** News when it begins and when it changes. */
-  #contradicted(comparison: Comparison): void {
-    const { log } = this.#options;
-    const lies = liesOf(comparison).map(({ id, type }) => `${id} is ${type}`);
-    const words = lies.toSorted().join();
-    if (words === this.#lies) return;
-    this.#lies = words;
-    if (lies.length === 0) log.info({}, "the driver and the heartbeats agree again");
-    else {
-      const { disputed } = comparison;
-      const some = lies.slice(0, LIES_SHOWN);
-      log.warn({ count: lies.length, some, disputed }, "the driver is contradicted by heartbeats");
-    }
-  }
-
-  async #keep(): Promise<void> {
-    if (this.#keeper === undefined) return;
-    const { figures } = this.#options;
-    const report = await this.#keeper.tick(this.#hearing.workers());
-    figures.kept(report);
-    this.#contradicted(report.comparison);
-    for (const { kind, zone, lifecycle, fault } of report.pools) {
-      const pool = { kind, zone, lifecycle };
-      const key = poolKey(pool);
-      const refused = fault?.code === "REFUSED";
-      if (refused === this.#refused.has(key)) continue;
-      if (refused) this.#refused.add(key);
-      else this.#refused.delete(key);
-      this.#step({ type: "poolAnswered", pool, refused });
-    }
-  }
 }
-
-/** Workers that another started, and says so, are no lie of the driver's. */
-const liesOf = ({ differences }: Comparison): Comparison["differences"] =>
-  differences.filter(({ type }) => type !== "unlisted");
 
 /** What people and the command look at: a day, with the reasons in words. */
 const written = ({ startUs, stepUs, steps, micros, infeasible }: Plan): object => ({
