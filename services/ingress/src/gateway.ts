@@ -11,7 +11,7 @@ import {
   repositoryIndex,
   serverMetadata,
 } from "@millrace/openinference";
-import { type Fault, fault, modelRef } from "@millrace/protocol";
+import { type Fault, fault, modelRef, TRACE_BYTES } from "@millrace/protocol";
 import type { Logger } from "@millrace/runtime";
 import { fail, type Result, unreachable } from "@millrace/std";
 import { type Access, type KeyRing, mayUse } from "./access.ts";
@@ -25,6 +25,7 @@ import type { KeyFile } from "./key-file.ts";
 import { type Reply, replyDocument, replyFault } from "./reply.ts";
 import type { Request } from "./request.ts";
 import { matchRoute, methodOf, type Route } from "./routes.ts";
+import { writeTrace } from "./trace.ts";
 
 export interface GatewayOptions {
   readonly version: string;
@@ -239,14 +240,24 @@ export class Gateway {
     headers: readonly string[] = [],
     model?: ServedModel,
   ): void {
-    const { metrics, log, nowUs } = this.#options;
+    const { inference, metrics, log, nowUs } = this.#options;
     const totalUs = nowUs() - arrivedUs;
-    replyFault(reply, reason, headers);
+    const request = inference.nextId();
+    replyFault(reply, reason, ["Millrace-Request-Id", request, ...headers]);
     metrics.failed(model, reason.code, totalUs);
     metrics.refused(reason.code);
     model?.statistics.failed(totalUs, nowUs());
-    log.warn({ model: model?.ref, code: reason.code, reason: reason.message, totalUs }, "refused");
+    const { code, message } = reason;
+    const ids = { request, trace: traceOf(reply.req), model: model?.ref };
+    log.warn({ ...ids, code, reason: message, totalUs }, "refused");
   }
+}
+
+/** In hexadecimal digits: that of the client, else a new one. */
+function traceOf({ headers }: Request): string {
+  const trace = Buffer.alloc(TRACE_BYTES);
+  writeTrace(trace, headers["traceparent"]?.toString());
+  return trace.toString("hex");
 }
 
 const valueOf = <T>(result: Result<T, unknown>): T | undefined =>

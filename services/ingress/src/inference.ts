@@ -228,13 +228,21 @@ export class Inference {
     log.warn({ ...this.#context(exchange), code, reason, attempts, totalUs }, "failed");
   }
 
+  /** The id of a request that is refused before it is open. */
+  nextId(): string {
+    return this.#id(this.#nextSeq());
+  }
+
+  #id(seq: number): string {
+    return `${this.#options.address}-${seq}`;
+  }
+
   #ids({ seq }: Exchange): string[] {
-    return ["Millrace-Request-Id", `${this.#options.address}-${seq}`];
+    return ["Millrace-Request-Id", this.#id(seq)];
   }
 
   #context({ seq, trace, access, model }: Exchange): object {
-    const request = `${this.#options.address}-${seq}`;
-    return { request, trace, client: access.client, model: model.ref };
+    return { request: this.#id(seq), trace, client: access.client, model: model.ref };
   }
 
   /** I2: no two open requests share a number, and no two processes an address. */

@@ -63,14 +63,15 @@ test("it serves, logs, shows its metrics, and drains on SIGTERM", async () => {
     fetch(`${base}/v2/models/echo/infer`, { method: "POST", headers, body: JSON.stringify(body) });
   const traced = "4bf92f3577b34da6a3ce929d0e0e4736";
   expect((await infer(row(1, 2, 3, 4))).status).toBe(200);
-  expect((await infer({})).status).toBe(400);
+  const traceparent = `00-${traced}-00f067aa0ba902b7-01`;
+  Object.assign(headers, { traceparent });
+  const refused = await infer({});
+  expect(refused.status).toBe(400);
   stand.onTicket = () => "INPUT_REJECTED";
-  const failing = await fetch(`${base}/v2/models/echo/infer`, {
-    method: "POST",
-    headers: { ...headers, traceparent: `00-${traced}-00f067aa0ba902b7-01` },
-    body: JSON.stringify(row(1, 2, 3, 4)),
-  });
-  expect(failing.status).toBe(400);
+  expect((await infer(row(1, 2, 3, 4))).status).toBe(400);
+  Object.assign(headers, { traceparent: "", authorization: "" });
+  const unknown = await infer({});
+  expect(unknown.status).toBe(401);
 
   const at = `http://127.0.0.1:${metricsPort}`;
   expect(await (await fetch(`${at}/health`)).json()).toMatchObject({ ok: true });
@@ -104,10 +105,21 @@ test("it serves, logs, shows its metrics, and drains on SIGTERM", async () => {
     trace: traced,
     code: "INPUT_REJECTED",
   });
-  expect(logged.find(({ msg }) => msg === "refused")).toMatchObject({
-    level: "warn",
-    code: "INVALID_REQUEST",
-  });
+  expect(logged.filter(({ msg }) => msg === "refused")).toMatchObject([
+    {
+      level: "warn",
+      request: refused.headers.get("millrace-request-id"),
+      trace: traced,
+      model: "echo@1",
+      code: "INVALID_REQUEST",
+    },
+    {
+      request: unknown.headers.get("millrace-request-id"),
+      trace: expect.stringMatching(/^[0-9a-f]{32}$/),
+      code: "UNAUTHENTICATED",
+    },
+  ]);
+  expect(new Set(logged.map(({ trace }) => trace).filter(Boolean)).size).toBe(3);
 });
 
 test("it says what is wrong with its configuration, and exits with 78", async () => {
