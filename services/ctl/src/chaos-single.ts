@@ -47,7 +47,7 @@ export async function probeOne(words: readonly string[]): Promise<void> {
     throw usageError(problem, "it is read by `millrace chaos run`");
   }
   await using cluster = await openCluster();
-  console.log(read(await readCluster(cluster.bus)));
+  console.log(read(await readCluster(cluster.bus, cluster.store.registry)));
 }
 
 const READINGS: Readonly<Partial<Record<Metric, (cluster: ClusterView) => number>>> = {

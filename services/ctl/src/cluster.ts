@@ -18,7 +18,7 @@ import {
   type WorkerHeartbeat,
   workerHeartbeatSchema,
 } from "@millrace/protocol";
-import { openStore } from "@millrace/store";
+import type { Registry } from "@millrace/store";
 import type { ClusterView, IngressView, ModelView, SchedulerView, WorkerView } from "./views.ts";
 import {
   type IngressData,
@@ -43,8 +43,14 @@ export interface Heard {
   readonly records: readonly ModelRecord[];
 }
 
-/** @throws FaultError when NATS cannot be reached. */
-export async function readCluster(bus: Bus): Promise<ClusterView> {
+/**
+ * @param registry of a store that stays open: each store listens to its connection while that lasts.
+ * @throws FaultError when NATS cannot be reached.
+ */
+export async function readCluster(
+  bus: Bus,
+  registry: Pick<Registry, "list">,
+): Promise<ClusterView> {
   if (!bus.connected) throw new FaultError("DISCONNECTED", "the connection to NATS is lost");
   const workers = new Map<string, WorkerHeartbeat>();
   const schedulers = new Map<string, SchedulerHeartbeat>();
@@ -63,7 +69,7 @@ export async function readCluster(bus: Bus): Promise<ClusterView> {
   ];
   try {
     const listening = sleep(LISTEN_MS);
-    const [stats, records] = await Promise.all([readStats(bus), readRecords(bus), listening]);
+    const [stats, records] = await Promise.all([readStats(bus), readRecords(registry), listening]);
     return viewCluster({ workers, schedulers, stats, records });
   } finally {
     await Promise.all(subscriptions.map((subscription) => subscription.drain()));
@@ -87,8 +93,7 @@ async function readStats(bus: Bus): Promise<readonly Stats[]> {
 }
 
 /** The cluster is shown without its storage too. */
-async function readRecords(bus: Bus): Promise<readonly ModelRecord[]> {
-  const { registry } = await openStore(bus.connection);
+async function readRecords(registry: Pick<Registry, "list">): Promise<readonly ModelRecord[]> {
   const records = await registry.list();
   return records.ok ? records.value : [];
 }

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { openStore } from "@millrace/store";
 import { type ClusterView, readCluster, renderCluster } from "./cluster.ts";
 import { connectCluster, findCluster } from "./connect.ts";
 import { CommandError } from "./failure.ts";
@@ -36,7 +37,8 @@ async function runStatus({ watch, json }: StatusOptions): Promise<void> {
       process.stdout.write(CLEAR + renderCluster(view) + "\n");
     else console.log(renderCluster(view));
   };
-  const view = await readCluster(bus);
+  const { registry } = await openStore(bus.connection);
+  const view = await readCluster(bus, registry);
   if (view.workers.length + view.schedulers.length + view.ingresses.length === 0) {
     throw new CommandError(
       `NATS at ${address.servers.join(",")} is there, but no member of a cluster`,
@@ -50,6 +52,6 @@ async function runStatus({ watch, json }: StatusOptions): Promise<void> {
   const { signal } = stopping;
   while (!signal.aborted) {
     await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
-    if (!signal.aborted) show(await readCluster(bus));
+    if (!signal.aborted) show(await readCluster(bus, registry));
   }
 }

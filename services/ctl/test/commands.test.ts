@@ -18,6 +18,7 @@ import { benchModel } from "@millrace/examples";
 import { encodeJson, type Resident, subjects, type WorkerHeartbeat } from "@millrace/protocol";
 import { openStore, type Store } from "@millrace/store";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { readCluster } from "../src/cluster.ts";
 import { runProgram } from "../src/program.ts";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
@@ -237,6 +238,16 @@ describe("status", () => {
     expect(table.out).toContain("gpu-worker-1  emulated: test");
     const view = JSON.parse((await run(["status", "--json"])).out) as { workers: unknown[] };
     expect(view.workers).toHaveLength(1);
+  });
+
+  test("leaves nothing that listens to the connection, however often it is read", async () => {
+    const listening = vi.spyOn(admin.connection, "status");
+    for (let times = 0; times < 2; times++) {
+      const { workers } = await readCluster(admin, store.registry);
+      expect(workers).toHaveLength(1);
+    }
+    expect(listening).not.toHaveBeenCalled();
+    listening.mockRestore();
   });
 });
 

@@ -117,7 +117,7 @@ async function serve(
   const wanted = elastic === undefined ? {} : { wanted: DAY_MODEL };
   const sample = await introduceExamples({ store, ingress: { url, key }, say, signal, ...wanted });
   greet({ url, keyFile, created, nats, members: planned, directory, sample }).forEach(say);
-  if (elastic === undefined) await watchCluster({ bus, screen, signal });
+  if (elastic === undefined) await watchCluster({ bus, store, screen, signal });
   else if (sample !== undefined) await elastic.play({ url, key, ...sample, screen, signal });
 }
 
