@@ -26,11 +26,20 @@ export interface BacktestRow {
   readonly method: string;
   /** Sum of absolute errors over sum of counts, by hours. */
   readonly wape: number;
-  /** Its `wape` over that of the baseline, which is the same hour last week. */
+  /**
+   * Its `wape` over that of the baseline, which is the same hour last week. Less than
+   * {@link WAPE_LEAST} counts as that much on both sides, so that a load which last week foretells
+   * has a ratio, too.
+   */
   readonly ratioToLastWeek: number;
   /** Share of hours of which no five minutes exceeded the 95 % quantile. */
   readonly coverage95: number;
+  /** Days that it made no forecast of, where the baseline stood in; left out without any. */
+  readonly failedDays?: number;
 }
+
+/** A hundredth of a per cent: what the error of a method is not told apart below. */
+const WAPE_LEAST = 0.0001;
 
 export interface Backtest {
   readonly rows: readonly BacktestRow[];
@@ -74,8 +83,11 @@ export function backtestOrigins(series: Series): Result<Origins, string> {
   return ok({ origins, baseline: size === "short" ? "naive-24" : "naive-168" });
 }
 
-/** Hours per day from each origin, made elsewhere: by a method that this library does not have. */
-export type Supplied = Readonly<Record<string, readonly (readonly number[])[]>>;
+/**
+ * Hours per day from each origin, made elsewhere: by a method that this library does not have. A
+ * day that it failed on is undefined: the baseline's hours stand in, and the row says so.
+ */
+export type Supplied = Readonly<Record<string, readonly (readonly number[] | undefined)[]>>;
 
 /** @param supplied by method, in the order of {@link backtestOrigins} */
 export function backtest(
@@ -92,14 +104,22 @@ export function backtest(
   for (const [name, days] of Object.entries(supplied)) {
     // Its own forecaster, so that the ensemble does not take it for a member.
     const own = new Forecaster(series, { events });
-    for (const [at, originUs] of origins.entries()) own.supply(name, originUs, days[at] ?? []);
-    rows.push(row(name, measure(own, origins, [name])));
+    let failedDays = 0;
+    for (const [at, originUs] of origins.entries()) {
+      if (days[at] === undefined) failedDays++;
+      own.supply(name, originUs, days[at] ?? baselineDay(originUs));
+    }
+    const measured = row(name, measure(own, origins, [name]));
+    rows.push(failedDays === 0 ? measured : { ...measured, failedDays });
+  }
+  function baselineDay(originUs: number): readonly number[] {
+    return [...forecaster.judge(originUs, { members: [baseline], quantiles: [] }).mixture.hourly];
   }
   function row(method: string, measured: Measured): BacktestRow {
     return {
       method,
       wape: measured.wape,
-      ratioToLastWeek: measured.wape / base.wape,
+      ratioToLastWeek: Math.max(WAPE_LEAST, measured.wape) / Math.max(WAPE_LEAST, base.wape),
       coverage95: measured.coverage95,
     };
   }
@@ -140,18 +160,20 @@ function measure(
   };
 }
 
-/** A row per method of the geometric means over traces; coverage is averaged. */
+/** A row per method of the geometric means over traces; coverage is averaged, days are added. */
 export function geometricMean(tests: readonly Backtest[]): BacktestRow[] {
   const methods = tests[0]?.rows.map(({ method }) => method) ?? [];
   return methods.map((method) => {
     const rows = tests.flatMap(({ rows: each }) => each.filter((row) => row.method === method));
     const mean = (value: (row: BacktestRow) => number): number =>
       rows.reduce((sum, row) => sum + value(row), 0) / rows.length;
+    const failedDays = rows.reduce((sum, row) => sum + (row.failedDays ?? 0), 0);
     return {
       method,
       wape: Math.exp(mean((row) => Math.log(Math.max(1e-9, row.wape)))),
       ratioToLastWeek: Math.exp(mean((row) => Math.log(Math.max(1e-9, row.ratioToLastWeek)))),
       coverage95: mean((row) => row.coverage95),
+      ...(failedDays > 0 && { failedDays }),
     };
   });
 }

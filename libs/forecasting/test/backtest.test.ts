@@ -47,6 +47,27 @@ test("a supplied method that knows the truth misses nothing", () => {
   expect(rows[0]?.wape).toBeLessThan(1e-9);
 });
 
+test("days that a supplied method failed on count as the baseline's, and are counted", () => {
+  const days = Array.from({ length: 15 }, () => undefined);
+  const result = tested(noisy, METHODS, { supplied: { broken: days } });
+  const of = (name: string) => result.rows.find(({ method }) => method === name);
+  expect(of("broken")).toMatchObject({ wape: of("naive-168")?.wape, failedDays: 15 });
+  expect(of("naive-168")).not.toHaveProperty("failedDays");
+  const mean = geometricMean([result, result]);
+  expect(mean.find(({ method }) => method === "broken")?.failedDays).toBe(30);
+});
+
+test("a load that last week foretells has a ratio: a hundredth of a per cent is no error", () => {
+  const values = Array.from({ length: 24 * 24 }, (_, hour) => 100 + (hour % 24));
+  const series = { startUs: START_US, stepUs: 3_600_000_000, values };
+  const zero = Array.from({ length: 9 }, () => Array.from({ length: 24 }, () => 0));
+  const { rows } = tested(series, METHODS, { supplied: { zero } });
+  for (const { method, ratioToLastWeek } of rows) {
+    if (method === "zero") expect(ratioToLastWeek).toBe(1 / 0.0001);
+    else expect(ratioToLastWeek).toBe(1);
+  }
+});
+
 test.each([
   [3, "a backtest needs 4 days"],
   [0.5, "spans 12.0 hours"],

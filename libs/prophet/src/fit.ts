@@ -34,6 +34,11 @@ export function fitProphet(order: FitOrder): number[] {
   const known = values.flatMap((value, at) =>
     Number.isNaN(value) ? [] : [{ ds: startS + at * stepS, y: isLog ? Math.log1p(value) : value }],
   );
+  // As Prophet does: the optimiser divides by the range, and cannot fit a load that never changes.
+  const first = known[0]?.y;
+  if (first !== undefined && known.length > 1 && known.every(({ y }) => y === first)) {
+    return Array.from({ length: horizon }, () => (isLog ? Math.expm1(first) : first));
+  }
   const prophet = new Prophet({
     optimizer,
     seasonalityMode: isLog ? "additive" : "multiplicative",

@@ -60,7 +60,7 @@ export class ProphetThread implements AsyncDisposable {
     const answer = await exchange(this.#thread.worker, order, this.#timeoutMs);
     if (answer.ok) return ok(answer.values);
     await this.#replace();
-    return fail(fault("EXECUTION_FAILED", `Prophet: ${answer.message}`));
+    return fail(fault("EXECUTION_FAILED", `Prophet: ${inOneLine(answer.message)}`));
   }
 
   async #replace(): Promise<void> {
@@ -69,6 +69,17 @@ export class ProphetThread implements AsyncDisposable {
     await thread?.worker.terminate();
   }
 }
+
+const MESSAGE_LENGTH_MAX = 160;
+
+/** What the optimiser says, without the stack of WebAssembly functions that follows. */
+const inOneLine = (message: string): string =>
+  message
+    .split(/\n\s+at /, 1)
+    .join("")
+    .replaceAll(/\s+/g, " ")
+    .trim()
+    .slice(0, MESSAGE_LENGTH_MAX);
 
 /** One order and its answer. Whatever else the thread does ends the wait, too. */
 async function exchange(worker: Worker, order: FitOrder, timeoutMs: number): Promise<ThreadAnswer> {

@@ -22,6 +22,13 @@ test.each(["multiplicative", "log"] as const)("finds a day's season (%s)", async
   expect(Math.max(...missed)).toBeLessThan(20);
 });
 
+test.each([0, 7])("a load that is always %d is expected to stay so", async (value) => {
+  await using prophet = new ProphetThread();
+  const values = Array.from({ length: 240 }, () => value);
+  const answer = await prophet.forecast({ ...order("multiplicative"), values });
+  expect(answer).toEqual({ ok: true, value: Array.from({ length: 24 }, () => value) });
+});
+
 test("goes on with a new thread after its share of fits, with the same answers", async () => {
   await using prophet = new ProphetThread({ fitsMax: 1 });
   const [one, two] = await Promise.all([
@@ -36,6 +43,9 @@ test("a history that nothing can be fitted to is a fault, and the next fit is ma
   await using prophet = new ProphetThread();
   const none = await prophet.forecast({ ...order("log"), values: [] });
   expect(none).toMatchObject({ ok: false, error: { code: "EXECUTION_FAILED" } });
+  // The optimiser's own stack is left out of the reason.
+  const two = await prophet.forecast({ ...order("multiplicative"), values: [5, 6] });
+  expect(two.ok ? "" : two.error.message).toMatch(/^Prophet: Optimization failed.{1,160}$/);
   expect((await prophet.forecast(order("log"))).ok).toBe(true);
 });
 

@@ -16,8 +16,9 @@ import {
 } from "@millrace/forecasting";
 import { cutSeries, DAY_US, endUs, HOUR_US, resample, type Series } from "@millrace/load-facts";
 import { ProphetThread } from "@millrace/prophet";
-import { formatTable } from "@millrace/std";
-import { CommandError, usageError, valueOf } from "./failure.ts";
+import { type Fault } from "@millrace/protocol";
+import { formatTable, ok, type Result } from "@millrace/std";
+import { CommandError, usageError } from "./failure.ts";
 import { describeRepairs, readEvents, readTrace } from "./load-file.ts";
 
 interface BacktestOptions {
@@ -45,6 +46,8 @@ const HISTORY_US_MAX = 42 * DAY_US;
 interface Tested {
   readonly trace: string;
   readonly result: Backtest;
+  /** What a reader of the rows must know of them, a line each. */
+  readonly notes: readonly string[];
 }
 
 export async function runBacktest(
@@ -54,22 +57,31 @@ export async function runBacktest(
   const names = methodNames(options.methods);
   const events = readEvents(options.events);
   const traces = paths.map((path) => ({ path, ...readTrace(path, options) }));
-  for (const { path, series, repairs } of traces) {
+  for (const { path, repairs } of traces) {
     for (const line of describeRepairs(path, repairs)) console.error(line);
-    planned(path, series);
   }
   await using prophet = new ProphetThread();
   const tested: Tested[] = [];
+  const untested: string[] = [];
   for (const { path, series } of traces) {
-    const result = await testTrace(path, series, { names, events, prophet });
-    tested.push({ trace: basename(path), result });
-    console.log(render({ trace: basename(path), result }));
+    const made = await testTrace(basename(path), series, { names, events, prophet });
+    if (!made.ok) {
+      untested.push(`${path}: ${made.error}`);
+      continue;
+    }
+    tested.push(made.value);
+    console.log(render(made.value));
     if (names.includes("ensemble")) console.log(`${refitTime(series, events)}\n`);
   }
   const mean = tested.length > 1 ? geometricMean(tested.map(({ result }) => result)) : [];
   if (mean.length > 0) console.log(`geometric mean\n${renderRows(mean, "naive-168")}`);
-  if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify(jsonRows(tested, mean), undefined, 2)}\n`);
+  if (options.json !== undefined && tested.length > 0) {
+    const rows = jsonRows(tested, mean, traces.length > 1);
+    writeFileSync(options.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+  }
+  if (untested.length > 0) {
+    const remedy = tested.length > 0 ? "the others were tested; " : "";
+    throw new CommandError(untested.join("\n"), `${remedy}give a longer trace, with requests`);
   }
 }
 
@@ -83,33 +95,45 @@ function methodNames(text: string | undefined): readonly string[] {
   return [...new Set(names)];
 }
 
-/** @throws CommandError where the trace is too short */
-function planned(path: string, series: Series): readonly number[] {
-  const plan = backtestOrigins(series);
-  if (plan.ok) return plan.value.origins;
-  throw new CommandError(`${path}: ${plan.error}`, "give a longer trace");
-}
-
 interface TestOptions {
   readonly names: readonly string[];
   readonly events: readonly KnownEvent[];
   readonly prophet: ProphetThread;
 }
 
-async function testTrace(path: string, series: Series, options: TestOptions): Promise<Backtest> {
-  const { names, events, prophet } = options;
-  const supplied: Record<string, readonly (readonly number[])[]> = {};
+/** Fails, saying why, where there is nothing to test on; a fit that fails is a day of its row. */
+async function testTrace(
+  trace: string,
+  series: Series,
+  { names, events, prophet }: TestOptions,
+): Promise<Result<Tested, string>> {
+  const planned = backtestOrigins(series);
+  if (!planned.ok) return planned;
+  const { origins } = planned.value;
+  const supplied: Record<string, readonly (readonly number[] | undefined)[]> = {};
+  const reasons = new Map<string, string>();
   for (const name of names.filter(isProphet)) {
-    const days: number[][] = [];
-    for (const originUs of planned(path, series)) {
-      days.push(await prophetDay(prophet, series, originUs, PROPHET[name]));
+    const days: (readonly number[] | undefined)[] = [];
+    for (const originUs of origins) {
+      const day = await prophetDay(prophet, series, originUs, PROPHET[name]);
+      days.push(day.ok ? day.value : undefined);
+      if (!day.ok) reasons.set(name, day.error.message);
     }
     supplied[name] = days;
   }
   const methods = KNOWN.filter(({ name }) => names.includes(name));
   const result = backtest(series, methods, { events, supplied });
-  if (result.ok) return result.value;
-  throw new CommandError(`${path}: ${result.error}`, "give another trace");
+  if (!result.ok) return result;
+  const { baseline, days, rows } = result.value;
+  const notes = rows.flatMap(({ method, failedDays }) =>
+    failedDays === undefined
+      ? []
+      : [
+          `${method} failed on ${failedDays} of ${days} days, which count as ${baseline}'s: ` +
+            `${reasons.get(method)}`,
+        ],
+  );
+  return ok({ trace, result: result.value, notes });
 }
 
 /** Prophet sees the same hours as the others: six weeks that end with the origin. */
@@ -118,13 +142,13 @@ export async function prophetDay(
   series: Series,
   originUs: number,
   mode: (typeof PROPHET)[ProphetName],
-): Promise<number[]> {
+): Promise<Result<number[], Fault>> {
   const fromUs = Math.max(series.startUs, originUs - HISTORY_US_MAX);
   const history = cutSeries(series, fromUs, originUs);
   // From 0 on, because resampling is on the grid of whole hours and the trace may start between.
   const { values } = resample({ ...history, startUs: 0 }, HOUR_US);
   const startS = Math.round(fromUs / 1_000_000);
-  return valueOf(await prophet.forecast({ startS, stepS: 3600, values, horizon: 24, mode }));
+  return prophet.forecast({ startS, stepS: 3600, values, horizon: 24, mode });
 }
 
 const REFITS = 15;
@@ -151,13 +175,17 @@ function refitTime(series: Series, events: readonly KnownEvent[]): string {
   return `  a refit takes ${elapsed} ms, ${busy} of them computing (medians of ${REFITS})`;
 }
 
-function render({ trace, result }: Tested): string {
+function render({ trace, result, notes }: Tested): string {
   const { baseline, days } = result;
   const against =
     baseline === "naive-168"
       ? "the same hour last week"
       : "the same hour yesterday, as it is too short for last week";
-  return `${trace}: ${days} days ahead, against ${against}\n${renderRows(result.rows, baseline)}`;
+  return [
+    `${trace}: ${days} days ahead, against ${against}`,
+    renderRows(result.rows, baseline),
+    ...notes.map((note) => `  ${note}`),
+  ].join("\n");
 }
 
 function renderRows(rows: readonly BacktestRow[], baseline: Backtest["baseline"]): string {
@@ -173,8 +201,12 @@ function renderRows(rows: readonly BacktestRow[], baseline: Backtest["baseline"]
   ]);
 }
 
-function jsonRows(tested: readonly Tested[], mean: readonly BacktestRow[]): object[] {
-  if (tested.length === 1) return tested.flatMap(({ result }) => result.rows);
+function jsonRows(
+  tested: readonly Tested[],
+  mean: readonly BacktestRow[],
+  namesTraces: boolean,
+): object[] {
+  if (!namesTraces) return tested.flatMap(({ result }) => result.rows);
   return [
     ...tested.flatMap(({ trace, result }) => result.rows.map((row) => ({ trace, ...row }))),
     ...mean.map((row) => ({ trace: "geometric mean", ...row })),

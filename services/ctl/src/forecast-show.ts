@@ -97,7 +97,8 @@ async function fromTrace(path: string, options: ShowOptions): Promise<Shown> {
 async function fitBeside(history: Series): Promise<SuppliedDay> {
   await using prophet = new ProphetThread();
   const originUs = endUs(history);
-  return { originUs, hourly: await prophetDay(prophet, history, originUs, "multiplicative") };
+  const day = await prophetDay(prophet, history, originUs, "multiplicative");
+  return { originUs, hourly: valueOf(day) };
 }
 
 async function fromCluster(model: string): Promise<Shown> {

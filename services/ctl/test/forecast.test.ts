@@ -92,6 +92,42 @@ describe("forecast backtest", () => {
     expect((await run(words)).out).toContain("the same hour yesterday, as it is too short");
   });
 
+  test("goes on where Prophet finds no fit, and says for how many days", async () => {
+    // At the first origin, after 15 days, a single hour is known.
+    const rows = rowsOf(24 * 24);
+    rows.splice(2, 15 * 24 - 1);
+    const json = join(folder, "failed.json");
+    const methods = "ensemble,naive-168,prophet";
+    const words = ["--methods", methods, "--json", json];
+    const ran = await run(["forecast", "backtest", write("late.csv", rows), ...words]);
+    expect(ran.code).toBe(0);
+    expect(ran.out).toMatch(
+      /prophet failed on 1 of 9 days, which count as naive-168's: Prophet: \w/,
+    );
+    const written = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
+    expect(written.map((row) => [row["method"], row["failedDays"]])).toEqual([
+      ["ensemble", undefined],
+      ["naive-168", undefined],
+      ["prophet", 1],
+    ]);
+  });
+
+  test("tests the other traces where one is too short or idle, and fails in the end", async () => {
+    const idle = rowsOf(240).map((row) => row.replace(/,\d+$/, ",0"));
+    const traces = [
+      write("idle.csv", idle),
+      write("few.csv", rowsOf(50)),
+      write("good.csv", rowsOf(240)),
+    ];
+    const json = join(folder, "others.json");
+    const words = ["forecast", "backtest", ...traces, "--methods", "naive-24", "--json", json];
+    const ran = await run(words);
+    expect(ran.code).toBe(1);
+    expect(ran.err).toMatch(/idle.csv: the days to forecast have no requests at all\n.*few.csv: /);
+    const written = JSON.parse(readFileSync(json, "utf8")) as Record<string, unknown>[];
+    expect(written.map((row) => row["trace"])).toEqual(["good.csv"]);
+  });
+
   test("refuses an unknown method, and a wrong file with its line", async () => {
     const trace = write("ten.csv", rowsOf(240));
     const unknown = await run(["forecast", "backtest", trace, "--methods", "oracle"]);
