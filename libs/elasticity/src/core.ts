@@ -190,16 +190,16 @@ export class ElasticCore {
     const effects: ElasticEffect[] = [];
     this.#wakeAtUs = nowUs + follow.intervalUs;
     this.#state.expire(nowUs);
-    if (nowUs >= this.#refitAtUs) {
+    if (isDue(this.#refitAtUs, refitUs, nowUs)) {
       this.#refitAtUs = nowUs + refitUs;
       effects.push({ type: "refit" });
     }
-    if (nowUs >= this.#planAtUs) {
+    if (isDue(this.#planAtUs, planUs, nowUs)) {
       this.#planAtUs = nowUs + planUs;
       this.#makePlan(effects, nowUs);
     }
     this.#settledAtUs ??= nowUs + this.#options.settleUs;
-    if (nowUs < this.#settledAtUs) return effects;
+    if (!isDue(this.#settledAtUs, this.#options.settleUs, nowUs)) return effects;
     if (this.#phase === "listening") this.#phase = "adopting";
     for (const [kind, core] of this.#following) this.#follow(kind, core, effects, nowUs);
     this.#phase = "following";
@@ -365,8 +365,9 @@ export class ElasticCore {
   }
 
   #spread(kind: string, workers: number, effects: ElasticEffect[], nowUs: number): void {
-    const { follow, prices, rules } = this.#options;
-    const closed = (pool: Pool): boolean => (this.#closed.get(keyOf(pool)) ?? 0) > nowUs;
+    const { follow, prices, refusedForUs, rules } = this.#options;
+    const closed = (pool: Pool): boolean =>
+      !isDue(this.#closed.get(keyOf(pool)) ?? 0, refusedForUs, nowUs);
     const groups = spreadWorkers(kind, workers, prices.offers, rules.spot, {
       // What was asked for is on its way, unless the pool refused.
       present: (zone, lifecycle) => {
@@ -388,5 +389,9 @@ export class ElasticCore {
     }
   }
 }
+
+/** What lies further ahead than it was set was set by a clock that has gone back since. */
+const isDue = (atUs: number, aheadUs: number, nowUs: number): boolean =>
+  nowUs >= atUs || atUs - nowUs > aheadUs;
 
 const keyOf = ({ kind, zone, lifecycle }: Pool): string => `${kind}/${zone}/${lifecycle}`;

@@ -50,7 +50,7 @@ const MEASURED_MAX = 10_000;
 
 export class FleetState {
   readonly #workers = new Map<string, Known>();
-  readonly #loads = new Map<string, { readonly atUs: number; readonly of: Map<string, Load> }>();
+  readonly #loads = new Map<string, { atUs: number; readonly of: Map<string, Load> }>();
   /** Rows a second by kind and model, kept when the last worker of a kind is gone. */
   readonly #measured = new Map<string, Map<string, number>>();
   readonly #bytes = new Map<string, number>();
@@ -89,10 +89,15 @@ export class FleetState {
   /** Forgets who has been silent for too long. */
   expire(nowUs: number): void {
     const oldestUs = nowUs - this.#silentUsMax;
-    for (const [id, { heardAtUs }] of this.#workers) {
-      if (heardAtUs < oldestUs) this.#workers.delete(id);
+    for (const [id, worker] of this.#workers) {
+      // By a clock that was set back, nobody was heard later than now.
+      worker.heardAtUs = Math.min(worker.heardAtUs, nowUs);
+      if (worker.heardAtUs < oldestUs) this.#workers.delete(id);
     }
-    for (const [id, { atUs }] of this.#loads) if (atUs < oldestUs) this.#loads.delete(id);
+    for (const [id, heard] of this.#loads) {
+      heard.atUs = Math.min(heard.atUs, nowUs);
+      if (heard.atUs < oldestUs) this.#loads.delete(id);
+    }
   }
 
   /** Workers that take work, of a kind or of one pool. */

@@ -5,6 +5,7 @@
 
 import type { Series } from "@millrace/load-facts";
 import type { LoadFact } from "@millrace/protocol";
+import { present } from "@millrace/std";
 
 const STEP_US = 300_000_000;
 /** Six weeks, and what a longer season would add is not worth its memory. */
@@ -79,7 +80,7 @@ export class LoadHistory {
     return [...this.#models.keys()];
   }
 
-  /** Up to the last step that is over and settled; undefined before there is one. */
+  /** Up to the last step that is over and settled; undefined without one that the model is in. */
   of(model: string, nowUs: number, part: LoadPart = "all"): ModelHistory | undefined {
     const counted = this.#models.get(model);
     const end = Math.floor((nowUs - SETTLED_US) / STEP_US);
@@ -90,8 +91,10 @@ export class LoadHistory {
     let most = 0;
     let arrivals = 0;
     let rows = 0;
+    let isThere = false;
     for (let step = first; step < end; step++) {
       const sums = steps.get(step);
+      isThere ||= sums !== undefined;
       const counts = partOf(sums ?? NOTHING, part);
       const isMissing = sums === undefined && !this.#counted.has(step);
       values.push(isMissing ? Number.NaN : counts.count);
@@ -99,6 +102,7 @@ export class LoadHistory {
       arrivals += counts.arrivals;
       rows += counts.rows;
     }
+    if (!isThere) return undefined;
     const last = values.slice(-3).filter((value) => !Number.isNaN(value));
     const perSecond = STEP_US / 1_000_000;
     return {
@@ -110,9 +114,14 @@ export class LoadHistory {
     };
   }
 
-  /** Drops what no forecast looks at any more. */
-  forget(nowUs: number): void {
-    const oldest = Math.floor(nowUs / STEP_US) - STEPS_MAX;
+  /**
+   * Drops what is before the last six weeks that were counted (I6). No clock is asked: one that is
+   * set wrong for a moment would erase everything.
+   */
+  forget(): void {
+    if (this.#counted.size <= STEPS_MAX) return;
+    const counted = [...this.#counted].sort((a, b) => b - a);
+    const oldest = present(counted[STEPS_MAX - 1], "the first step that is kept");
     const models = [...this.#models.values()].map(({ steps }) => steps);
     for (const steps of [...models, this.#counted]) {
       for (const step of steps.keys()) if (step < oldest) steps.delete(step);

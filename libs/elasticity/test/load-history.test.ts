@@ -53,18 +53,32 @@ test("a step counts once it is over and settled", () => {
   expect(history.of("c", 2 * STEP_US)).toBeUndefined();
 });
 
-test("what is older than six weeks is forgotten", () => {
+test("what is before the last six weeks that were counted is forgotten", () => {
   const history = new LoadHistory();
   const later = 43 * 1440;
   history.add(fact("a", 0, 10));
   history.add(fact("a", later, 20));
   history.add(fact("gone", 1, 10));
-  history.forget((later + 5) * MINUTE_US);
+  for (let minute = 0; minute <= later; minute += 5) history.alive(minute * MINUTE_US);
+  history.forget();
   expect(history.models).toEqual(["a"]);
   const { series } = history.of("a", (later + 7) * MINUTE_US) ?? {};
   expect(series?.values).toHaveLength(42 * 288);
   expect(series?.values.at(-1)).toBe(20);
   expect(series?.values.filter((value) => value === 10)).toEqual([]);
+});
+
+test("a look by a clock that is ahead erases nothing, and a model of long ago has no load", () => {
+  const history = new LoadHistory();
+  for (let minute = 0; minute < 1440; minute += 5) history.add(fact("a", minute, 10));
+  const before = history.of("a", 1442 * MINUTE_US)?.series.values;
+  const ahead = 60 * 1440 * MINUTE_US;
+  history.alive(ahead);
+  history.forget();
+  expect(history.of("a", ahead)).toBeUndefined();
+  expect(history.models).toEqual(["a"]);
+  expect(history.of("a", 1442 * MINUTE_US)?.series.values).toEqual(before);
+  expect(before).toHaveLength(288);
 });
 
 test("urgent and batch load are told apart; of batch counts what was served", () => {

@@ -28,13 +28,15 @@ interface Spending {
 
 const HOUR_US = 3_600_000_000;
 const GB = 1_000_000_000;
+/** I6: the present month and those next to it. */
+const MONTHS_MAX = 3;
 /** Of the ledger's own time, which is real: a month, and what is late. */
 const READ_US = 32 * 24 * HOUR_US;
 
 export class BudgetWatch {
   readonly #options: BudgetWatchOptions;
   readonly #perHour: ReadonlyMap<string, number>;
-  /** By the month's start; the present one, and what came before the first look. */
+  /** By the month's start; the present one, and those next to it. */
   readonly #months = new Map<number, Spending>();
   #read: { readonly epoch: number; done: boolean } | undefined;
 
@@ -72,7 +74,7 @@ export class BudgetWatch {
     }
     if (!this.#read?.done) return;
     const startUs = startOfMonth(nowUs);
-    for (const month of this.#months.keys()) if (month < startUs) this.#months.delete(month);
+    this.#forget(startUs);
     const month = this.#month(nowUs);
     const { log, micros, raised } = this.#options;
     const budget = { micros, startUs, endUs: endOfMonth(nowUs) };
@@ -92,6 +94,13 @@ export class BudgetWatch {
       projectedMicros,
       message,
     });
+  }
+
+  /** Not all that are over: a clock that is ahead for a moment would erase what was spent. */
+  #forget(startUs: number): void {
+    const awayUs = (month: number): number => Math.abs(month - startUs);
+    const months = [...this.#months.keys()].sort((a, b) => awayUs(a) - awayUs(b));
+    for (const month of months.slice(MONTHS_MAX)) this.#months.delete(month);
   }
 
   #spent({ crossingBytes, workerUs }: Spending): number {

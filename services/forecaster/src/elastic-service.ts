@@ -67,6 +67,7 @@ export class ElasticService implements AsyncDisposable {
   #refitting: Promise<void> = Promise.resolve();
   #readAtMs = Number.NEGATIVE_INFINITY;
   #refit = false;
+  #lookedAtUs = 0;
   /** Of the lease at the last turn. */
   #epoch: number | undefined;
 
@@ -112,7 +113,7 @@ export class ElasticService implements AsyncDisposable {
       const virtualUs = clock.nowUs();
       this.#history.alive(virtualUs);
       await this.#facts.read();
-      this.#history.forget(virtualUs);
+      this.#history.forget();
       const { epoch } = lease;
       if (epoch !== undefined) await this.#facts.rollUp(virtualUs, epoch);
     }
@@ -126,7 +127,10 @@ export class ElasticService implements AsyncDisposable {
     if (epoch === undefined) return;
     this.#fleet.lead(epoch);
     void this.#backlog?.look();
-    if (clock.nowUs() >= core.wakeAtUs) {
+    const atUs = clock.nowUs();
+    // A clock that was set back delays no look.
+    if (atUs >= core.wakeAtUs || atUs < this.#lookedAtUs) {
+      this.#lookedAtUs = atUs;
       this.#step({ type: "woke" });
       await this.#fleet.keep(this.#hearing.workers());
       await this.#book();

@@ -84,6 +84,17 @@ test("parts of one minute add up, each once", async () => {
   expect(state.events).toMatchObject([{ level: "exceeded", spentMicros: 120 * HOUR_MICROS }]);
 });
 
+test("a look by a clock that is months ahead erases nothing of the month", async () => {
+  const atUs = MONTH_US + 15 * DAY_US;
+  const { state, watch } = rig(100 * HOUR_MICROS);
+  await watch.look(1, atUs);
+  watch.booked(hoursAt(atUs, 60));
+  await watch.look(1, atUs + 60 * DAY_US);
+  watch.booked(hoursAt(atUs + MINUTE_US, 60));
+  await watch.look(1, atUs + MINUTE_US);
+  expect(state.events).toMatchObject([{ level: "exceeded", spentMicros: 120 * HOUR_MICROS }]);
+});
+
 test("a ledger that cannot be read is no ledger without entries: it is read again", async () => {
   const atUs = MONTH_US + 15 * DAY_US;
   const { state, watch } = rig(HOUR_MICROS);

@@ -135,3 +135,14 @@ test("what was begun of a minute is booked when the service ends", async () => {
   expect(entries[0]?.workerUs).toBeGreaterThan(SECOND_US);
   expect(entries[0]?.workerUs).toBeLessThan(3 * SECOND_US);
 });
+
+test("a clock that is set back by an hour delays no look, and its time is booked", async () => {
+  const { clock, core, end } = await rig(200_000);
+  await sleep(1_500);
+  clock.noonUs -= HOUR_US;
+  await sleep(1_500);
+  expect(core.wakeAtUs - clock.nowUs()).toBeLessThanOrEqual(SECOND_US);
+  const entries = await end();
+  expect(entries.map(({ atUs }) => (atUs / HOUR_US) % 24)).toEqual([12, 11]);
+  for (const { workerUs } of entries) expect(workerUs).toBeGreaterThan(SECOND_US / 2);
+});
