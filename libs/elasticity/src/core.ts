@@ -15,20 +15,20 @@ import {
   FollowingCore,
   type FollowOptions,
   type ModelDemand,
-  needBehind,
   type Plan,
   planFleet,
   plannedWorkers,
   type PlanRules,
-  spreadWorkers,
   STEP_RULE,
   workersByRule,
 } from "@millrace/planning";
 import { assert, present } from "@millrace/std";
 import { Deferral } from "./deferral.ts";
-import type { ElasticEffect, ElasticEvent, Pool } from "./events.ts";
+import { isDue } from "./due.ts";
+import type { ElasticEffect, ElasticEvent } from "./events.ts";
 import { FleetState, loadOf, nameOf } from "./fleet-state.ts";
 import { Forecasts } from "./forecasts.ts";
+import { Pools } from "./pools.ts";
 
 const SECOND_US = 1_000_000;
 
@@ -67,6 +67,8 @@ export interface ElasticOptions {
   readonly refusedForUs: number;
 }
 
+type Decided = Extract<ElasticEffect, { readonly type: "decided" }>;
+
 /** What is to be done, in workers of a kind. */
 interface Work {
   readonly load: number;
@@ -83,10 +85,7 @@ export class ElasticCore {
   readonly #deferral: Deferral;
   readonly #forecasts: Forecasts;
   #following: ReadonlyMap<string, FollowingCore>;
-  /** Pools that refused, until when they are left alone. */
-  readonly #closed = new Map<string, number>();
-  /** What was wanted last, by pool. */
-  readonly #wanted = new Map<string, number>();
+  readonly #pools: Pools;
   #plan: Plan | undefined;
   #refitAtUs = 0;
   #planAtUs = 0;
@@ -100,6 +99,9 @@ export class ElasticCore {
     this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
     this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
     this.#forecasts = new Forecasts(options.quantile, this.#deferral);
+    const { follow, prices, refusedForUs, rules } = options;
+    const { workersMax } = follow;
+    this.#pools = new Pools({ prices, rules, workersMax, refusedForUs }, this.#state);
     this.#following = this.#makeFollowing();
   }
 
@@ -134,12 +136,9 @@ export class ElasticCore {
       case "forecastMade":
         this.#planAtUs = nowUs;
         return this.#forecasts.made(event);
-      case "poolAnswered": {
-        const key = keyOf(event.pool);
-        if (event.refused) this.#closed.set(key, nowUs + this.#options.refusedForUs);
-        else this.#closed.delete(key);
+      case "poolAnswered":
+        this.#pools.answered(event.pool, event.refused, nowUs);
         return [];
-      }
       case "leaseTaken":
         this.#startAnew(nowUs);
         return [];
@@ -154,7 +153,7 @@ export class ElasticCore {
    */
   #startAnew(nowUs: number): void {
     this.#following = this.#makeFollowing();
-    this.#wanted.clear();
+    this.#pools.forget();
     this.#phase = "listening";
     this.#settledAtUs = undefined;
     this.#planAtUs = nowUs;
@@ -173,8 +172,7 @@ export class ElasticCore {
       this.#deferral.urgent(nameOf(load.ref), loadOf(load)).queuedRows > 0;
     if (!loads.some(waits)) return;
     const isAny = this.#options.kinds.some((kind) => this.#state.ready(kind) > 0);
-    const isAsked = [...this.#wanted.values()].some((count) => count > 0);
-    if (!isAny && !isAsked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);
+    if (!isAny && !this.#pools.asked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);
   }
 
   /** Only a plan that is followed has room for what waits. */
@@ -201,7 +199,7 @@ export class ElasticCore {
     this.#settledAtUs ??= nowUs + this.#options.settleUs;
     if (!isDue(this.#settledAtUs, this.#options.settleUs, nowUs)) return effects;
     if (this.#phase === "listening") this.#phase = "adopting";
-    for (const [kind, core] of this.#following) this.#follow(kind, core, effects, nowUs);
+    effects.push(...this.#follow(nowUs));
     this.#phase = "following";
     return effects;
   }
@@ -255,17 +253,13 @@ export class ElasticCore {
     });
   }
 
-  #follow(kind: string, core: FollowingCore, effects: ElasticEffect[], nowUs: number): void {
+  #decide(kind: string, core: FollowingCore, nowUs: number): Decided {
     const { load, queued, rows, unmeasured } = this.#workOf(kind, nowUs);
     const ready = this.#state.ready(kind);
-    if (this.#options.policy === "step-rule") {
-      const decision = this.#byRule(rows);
-      effects.push({ type: "decided", kind, decision, load, queued, ready });
-      if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
-      return;
-    }
+    const seen = { type: "decided", kind, load, queued, ready } as const;
+    if (this.#options.policy === "step-rule") return { ...seen, decision: this.#byRule(rows) };
     // What another left running was needed: it is given back as slowly as one's own.
-    const adopted = this.#phase === "adopting" ? this.#needBehind(kind) : 0;
+    const adopted = this.#phase === "adopting" ? this.#pools.needBehind(kind) : 0;
     const decision = core.step(
       {
         type: "observed",
@@ -278,20 +272,24 @@ export class ElasticCore {
       },
       nowUs,
     );
-    effects.push({ type: "decided", kind, decision, load, queued, ready });
-    if (decision.binding) this.#spread(kind, decision.workers, effects, nowUs);
+    return { ...seen, decision };
   }
 
-  /** What runs now, without the spare that is added to every need. */
-  #needBehind(kind: string): number {
-    const { prices, rules } = this.#options;
-    const count = { onDemand: 0, spot: 0 };
-    for (const { zone, lifecycle } of prices.offers.filter((offer) => offer.kind === kind)) {
-      const ready = this.#state.ready(kind, zone, lifecycle);
-      if (lifecycle === "spot") count.spot += ready;
-      else count.onDemand += ready;
-    }
-    return needBehind(kind, count, prices.offers, rules.spot);
+  /** What every kind needs is known before any is told: one budget pays for them all. */
+  #follow(nowUs: number): ElasticEffect[] {
+    const decided = [...this.#following].map(([kind, core]) => this.#decide(kind, core, nowUs));
+    const wanted = new Map(decided.map(({ decision, kind }) => [kind, decision.workers]));
+    const paid = this.#pools.withinBudget(wanted, nowUs);
+    return decided.flatMap((each): ElasticEffect[] => {
+      const { kind } = each;
+      const workers = paid.get(kind) ?? 0;
+      const isCut = workers < each.decision.workers;
+      const decision: Decision = isCut
+        ? { ...each.decision, workers, because: "budget" }
+        : each.decision;
+      const wants = decision.binding ? this.#pools.want(kind, workers, nowUs) : [];
+      return [{ ...each, decision }, ...wants];
+    });
   }
 
   /** The rule looks at nothing but the load, and holds nothing back. */
@@ -363,35 +361,4 @@ export class ElasticCore {
     const here = placed.filter((each) => each.kind === kind);
     return here.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0) / sum;
   }
-
-  #spread(kind: string, workers: number, effects: ElasticEffect[], nowUs: number): void {
-    const { follow, prices, refusedForUs, rules } = this.#options;
-    const closed = (pool: Pool): boolean =>
-      !isDue(this.#closed.get(keyOf(pool)) ?? 0, refusedForUs, nowUs);
-    const groups = spreadWorkers(kind, workers, prices.offers, rules.spot, {
-      // What was asked for is on its way, unless the pool refused.
-      present: (zone, lifecycle) => {
-        const pool = { kind, zone, lifecycle };
-        const ready = this.#state.ready(kind, zone, lifecycle);
-        return closed(pool) ? ready : Math.max(ready, this.#wanted.get(keyOf(pool)) ?? 0);
-      },
-      open: (zone) => !closed({ kind, zone, lifecycle: "spot" }),
-      workersMax: follow.workersMax,
-    });
-    for (const { zone, lifecycle } of prices.offers.filter((offer) => offer.kind === kind)) {
-      const pool = { kind, zone, lifecycle };
-      const count =
-        groups.find((group) => group.zone === zone && group.lifecycle === lifecycle)?.count ?? 0;
-      const key = keyOf(pool);
-      if (this.#wanted.get(key) === count) continue;
-      this.#wanted.set(key, count);
-      effects.push({ type: "want", pool, count });
-    }
-  }
 }
-
-/** What lies further ahead than it was set was set by a clock that has gone back since. */
-const isDue = (atUs: number, aheadUs: number, nowUs: number): boolean =>
-  nowUs >= atUs || atUs - nowUs > aheadUs;
-
-const keyOf = ({ kind, zone, lifecycle }: Pool): string => `${kind}/${zone}/${lifecycle}`;

@@ -2,7 +2,8 @@
  * The two loops together: the floor of the plan, what load and queues add, and what is held back.
  */
 
-import { FOLLOW_OPTIONS } from "@millrace/planning";
+import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
+import { FOLLOW_OPTIONS, PLAN_RULES, priceOf } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
 import { type ElasticEffect, rowsPerSecond as capacityOf } from "../src/index.ts";
 import { decisionOf, RATE, Rig, SECOND_US, START_US, STEP_US, wantsOf } from "./rig.ts";
@@ -105,6 +106,33 @@ describe("the elastic core", () => {
     rig.worker("gpu-worker-1");
     rig.load(8 * RATE);
     expect(decisionOf(rig.wake())?.workers).toBe(2);
+  });
+
+  test("the fleet's budget is what all kinds together may cost, and is said to have cut", () => {
+    const rules = { ...PLAN_RULES, budgetMicrosPerHour: 3_000_000 };
+    const rig = new Rig({ rules });
+    rig.worker("gpu-worker-1");
+    rig.load(20 * RATE);
+    const effects = rig.wake();
+    // Three at a dollar less two cents.
+    expect(decisionOf(effects)).toMatchObject({ workers: 3, because: "budget" });
+    const wants = Object.values(wantsOf(effects));
+    expect(wants.reduce((sum, count) => sum + count, 0)).toBe(3);
+    const two = new Rig({ rules, kinds: ["gpu-l4", "cpu-16"], follow: { ...FOLLOW_OPTIONS } });
+    two.worker("gpu-worker-1");
+    two.load(20 * RATE);
+    const micros = two.wake().reduce((sum, effect) => {
+      if (effect.type !== "want") return sum;
+      return sum + priceOf([{ ...effect.pool, count: effect.count }], DEFAULT_PRICE_BOOK.offers);
+    }, 0);
+    expect(micros).toBeGreaterThan(1_500_000);
+    expect(micros).toBeLessThanOrEqual(3_000_000);
+  });
+
+  test("what no worker's price fits into buys none, whatever the least is", () => {
+    const rig = new Rig({ rules: { ...PLAN_RULES, budgetMicrosPerHour: 900_000 } });
+    rig.load(RATE);
+    expect(decisionOf(rig.wake())).toMatchObject({ workers: 0, because: "budget" });
   });
 
   test("the plan keeps to a model's own least and most, and says what it lacks", () => {

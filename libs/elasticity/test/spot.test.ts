@@ -1,7 +1,7 @@
 /** Spot: what is bought of it, what stands in for it, and what is believed of a pool. */
 
 import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
-import { PLAN_RULES, SPOT_RULES } from "@millrace/planning";
+import { PLAN_RULES, priceOf, SPOT_RULES } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
 import { decisionOf, OPTIONS, RATE, Rig, wantsOf } from "./rig.ts";
 
@@ -41,6 +41,22 @@ describe("spot in the elastic core", () => {
     rig.forecast([1], forecastOf, "digits", 1_000 * RATE);
     const wants = Object.values(wantsOf(rig.wake()));
     expect(wants.reduce((sum, count) => sum + count, 0)).toBe(total);
+  });
+
+  test("counts the base and the spare of spot where it keeps to the fleet's budget", () => {
+    const budget = 3_000_000;
+    const rules = { ...PLAN_RULES, spot: SPOT_RULES, budgetMicrosPerHour: budget };
+    const rig = new Rig({ rules });
+    rig.worker("gpu-worker-1");
+    rig.load(20 * RATE);
+    const effects = rig.wake();
+    const groups = effects.flatMap((effect) =>
+      effect.type === "want" ? [{ ...effect.pool, count: effect.count }] : [],
+    );
+    const micros = priceOf(groups, DEFAULT_PRICE_BOOK.offers);
+    expect(micros).toBeLessThanOrEqual(budget);
+    expect(micros).toBeGreaterThan(budget - 978_000);
+    expect(decisionOf(effects)?.because).toBe("budget");
   });
 
   test("adopts no spare of spot as a need, which would get a spare of its own", () => {

@@ -57,7 +57,17 @@ export interface Observed {
 export interface Decision {
   readonly workers: number;
   /** Which need set the number. */
-  readonly because: "floor" | "load" | "queue" | "panic" | "hold" | "minimum" | "maximum" | "rule";
+  readonly because:
+    | "floor"
+    | "load"
+    | "queue"
+    | "panic"
+    | "hold"
+    | "minimum"
+    | "maximum"
+    | "rule"
+    /** More was needed; this is what the fleet's budget pays for. */
+    | "budget";
   readonly floorWorkers: number;
   /** False in advisory mode. */
   readonly binding: boolean;
