@@ -15,6 +15,7 @@ export {
 export { describeProblem, type Problem } from "./located-json.ts";
 export { BATCH_WAIT_SECONDS_MAX, type ModelLimits, parseModelLimits } from "./model-limits.ts";
 export { meterCsv, meterJsonLines } from "./metering.ts";
+export { type BookedPeriod, bookPeriod } from "./period.ts";
 export {
   cheapestOffer,
   type Lifecycle,

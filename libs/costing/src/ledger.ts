@@ -128,6 +128,7 @@ class Booking {
       const { bytesAcrossZones } = entry;
       this.#charge(FETCHES, { ...NOTHING, bytesAcrossZones }, this.#crossingOf(entry));
     }
+    if (entry.workerMs === 0) return;
     const key = offerKey(entry);
     if (!this.#prices.has(key)) {
       this.#refused.push(`${entry.workerMs} ms of ${key}: the price book has no such offer`);

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
   bookEntries,
+  bookPeriod,
   DEFAULT_PRICE_BOOK,
   ledgerOf,
   staticBaseline,
@@ -139,6 +140,17 @@ test("workers that the book does not price are named, with their time", () => {
   expect(unpricedWorkers(workers, DEFAULT_PRICE_BOOK)).toEqual([
     { kind: "gpu-x", zone: "us-east-2a", lifecycle: "on-demand", workerMs: 120_000 },
   ]);
+});
+
+test("of workers without a price what they fetched is paid for, and their time is not", () => {
+  const gb = 10 ** 9;
+  const workers = [minute(), minute({ kind: "gpu-x", crossingBytes: gb })];
+  const { booked, priced, unpriced } = bookPeriod(workers, [fact()], DEFAULT_PRICE_BOOK);
+  const { micros } = bookEntries(ledgerOf([minute()], [fact()]), DEFAULT_PRICE_BOOK);
+  expect(booked.micros).toBe(micros + DEFAULT_PRICE_BOOK.crossingMicrosPerGb);
+  expect(booked.refused).toEqual([]);
+  expect(priced).toEqual([minute()]);
+  expect(unpriced).toMatchObject([{ kind: "gpu-x", workerMs: 60_000 }]);
 });
 
 test("the use of paid time is what ran of it, and unknown where nothing was paid", () => {

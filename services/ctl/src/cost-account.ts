@@ -4,14 +4,13 @@ import {
   type Alarm,
   type Baseline,
   type BaselineName,
-  bookEntries,
+  type BookedPeriod,
+  bookPeriod,
   type CostReport,
   decideAlarm,
-  ledgerOf,
   type PriceBook,
   reportCosts,
   staticBaseline,
-  unpricedWorkers,
   utilisationOf,
 } from "@millrace/costing";
 import { endOfMonth, type Period } from "./cost-ledger.ts";
@@ -23,7 +22,7 @@ export interface Costs {
   /** Undefined where nothing that ran has a price to compare with. */
   readonly baseline: Baseline | undefined;
   readonly baselineName: BaselineName;
-  readonly unpriced: ReturnType<typeof unpricedWorkers>;
+  readonly unpriced: BookedPeriod["unpriced"];
   /** Share of paid worker time in which something ran. */
   readonly utilisation: number | undefined;
   readonly alarm: Alarm | undefined;
@@ -37,15 +36,7 @@ export function accountFor(options: {
 }): Costs {
   const { period, prices } = options;
   const { facts, fromUs, toUs, workers } = period;
-  const unpriced = unpricedWorkers(workers, prices);
-  const priced = workers.filter(
-    (entry) =>
-      !unpriced.some(
-        ({ kind, zone, lifecycle }) =>
-          kind === entry.kind && zone === entry.zone && lifecycle === entry.lifecycle,
-      ),
-  );
-  const booked = bookEntries(ledgerOf(priced, facts), prices);
+  const { booked, priced, unpriced } = bookPeriod(workers, facts, prices);
   const baseline = staticBaseline(options.baseline, priced, facts, prices);
   return {
     period,
@@ -65,7 +56,7 @@ function alarmOf(
   micros: number | undefined,
 ): Alarm | undefined {
   if (month === undefined || micros === undefined) return undefined;
-  const spent = bookEntries(ledgerOf(month.workers, month.facts), prices).micros;
+  const spent = bookPeriod(month.workers, month.facts, prices).booked.micros;
   const budget = { micros, startUs: month.fromUs, endUs: endOfMonth(toUs - 1) };
   return decideAlarm(budget, spent, toUs, "none");
 }

@@ -114,16 +114,21 @@ export function remarks(costs: Costs): string[] {
     `across zones: ${formatBytes(crossed)} for ${money(report.crossingMicros)} ` +
       `(${money(prices.crossingMicrosPerGb)} a GB)`,
   );
-  if (unpriced.length > 0) {
-    const kinds = [...new Set(unpriced.map(({ kind }) => kind))].join(", ");
-    lines.push(
-      `unpriced: the price book has no such offer for ${kinds}; their time is in no sum above. ` +
-        "Name a book that has with --price-book FILE",
-    );
-  }
-  lines.push(...report.refused.map((reason) => `refused: ${reason}`));
+  lines.push(...leftOut(unpriced, report.refused));
   if (alarm !== undefined) lines.push(`budget: ${LEVELS[alarm.level]}: ${alarm.message}`);
   return lines;
+}
+
+/** What is in no sum, and why. */
+export function leftOut(unpriced: Costs["unpriced"], refused: readonly string[]): string[] {
+  const lines = refused.map((reason) => `refused: ${reason}`);
+  if (unpriced.length === 0) return lines;
+  const kinds = [...new Set(unpriced.map(({ kind }) => kind))].join(", ");
+  return [
+    `unpriced: the price book has no such offer for ${kinds}; their time is in no sum. ` +
+      "Name a book that has with --price-book FILE",
+    ...lines,
+  ];
 }
 
 /** Of requests and answers, and of models that workers fetched. */

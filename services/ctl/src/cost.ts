@@ -5,8 +5,7 @@ import type { Command } from "commander";
 import {
   BASELINES,
   type BaselineName,
-  bookEntries,
-  ledgerOf,
+  bookPeriod,
   meterCsv,
   meterJsonLines,
 } from "@millrace/costing";
@@ -14,7 +13,7 @@ import { openCluster } from "./connect.ts";
 import { accountFor } from "./cost-account.ts";
 import { readPeriod, readSince } from "./cost-ledger.ts";
 import { costPage } from "./cost-page.ts";
-import { costJson, describeCosts } from "./cost-table.ts";
+import { costJson, describeCosts, leftOut } from "./cost-table.ts";
 import { usageError } from "./failure.ts";
 import { readPriceBook } from "./replay.ts";
 
@@ -64,7 +63,10 @@ export function registerCost(program: Command): void {
     .action(runReport);
   common(cost.command("meter"))
     .summary("what every key used and owes")
-    .description("Writes a row per API key, model and priority; the costs add up to the ledger's.")
+    .description(
+      "Writes a row per API key, model and priority; the costs add up to those of `cost report`. " +
+        "What has no price is named on standard error.",
+    )
     .option("--csv <file>", "write it as CSV; to standard output without a file named")
     .option("--jsonl <file>", "write it as JSON lines")
     .action(runMeter);
@@ -95,12 +97,13 @@ async function runMeter(options: MeterOptions): Promise<void> {
   const prices = readPriceBook(options.priceBook);
   await using cluster = await openCluster();
   const { workers, facts } = await readPeriod(cluster.bus.connection, since, { month: false });
-  const booked = bookEntries(ledgerOf(workers, facts), prices);
+  const { booked, unpriced } = bookPeriod(workers, facts, prices);
   if (options.csv !== undefined) writeFileSync(options.csv, meterCsv(booked));
   if (options.jsonl !== undefined) writeFileSync(options.jsonl, meterJsonLines(booked));
   const files = [options.csv, options.jsonl].filter((file) => file !== undefined);
   if (files.length === 0) process.stdout.write(meterCsv(booked));
   else console.log(`${booked.charges.length} rows are in ${files.join(" and ")}`);
+  for (const line of leftOut(unpriced, booked.refused)) console.error(line);
 }
 
 function readBaseline(text: string): BaselineName {

@@ -67,6 +67,8 @@ async function run(
 
 /** The ledger's clock need not be that of the machine. */
 const FROM_US = Date.UTC(2026, 0, 15, 10) * 1_000;
+const UNPRICED = { kind: "cpu-worker", zone: "local" } as const;
+const FETCHED = 5_000_000_000;
 const L4 = { kind: "gpu-l4", zone: "us-east-2a" } as const;
 
 const minute = (at: number, change: Partial<LedgerEntry>): LedgerEntry => ({
@@ -125,7 +127,7 @@ describe("with two hours in the ledger", () => {
     const entries = Array.from({ length: 120 }, (_, at) => [
       minute(at, {}),
       ...(at < 60 ? [minute(at, { lifecycle: "spot" })] : []),
-      ...(at < 30 ? [minute(at, { kind: "cpu-worker", zone: "local" })] : []),
+      ...(at < 30 ? [minute(at, { ...UNPRICED, crossingBytes: at === 0 ? FETCHED : 0 })] : []),
     ]).flat();
     const load = Array.from({ length: 60 }, (_, at) => [
       fact(at, "key-1", 45),
@@ -139,10 +141,12 @@ describe("with two hours in the ledger", () => {
     if (refused !== undefined) throw new Error(JSON.stringify(refused));
   });
 
-  // On demand 0.978 an hour, spot in the first zone 0.374. 12,000 requests cross 60 GB at 0.02.
+  // On demand 0.978 an hour, spot in the first zone 0.374. 12,000 requests cross 60 GB at 0.02,
+  // and a model that was fetched 5.
   const USED = 978_000 + 374_000;
   const IDLE = 978_000;
   const CROSSED = 60 * 20_000;
+  const FETCHES = 5 * 20_000;
 
   test("the report's parts add up to its sum, and nobody's time is said to be idle", async () => {
     const file = join(directory, "report.json");
@@ -150,12 +154,12 @@ describe("with two hours in the ledger", () => {
     expect(code).toBe(0);
     const report = JSON.parse(await readFile(file, "utf8"));
     expect(report).toMatchObject({
-      costMicros: USED + IDLE + CROSSED,
-      crossingMicros: CROSSED,
+      costMicros: USED + IDLE + CROSSED + FETCHES,
+      crossingMicros: CROSSED + FETCHES,
       requests: 12_000,
       byTenant: [
         { name: "key-1", requests: 6_000, costMicros: (USED * 3) / 4 + CROSSED / 2 },
-        { name: "(none)", requests: 0, costMicros: IDLE },
+        { name: "(none)", requests: 0, costMicros: IDLE + FETCHES },
         { name: "key-2", requests: 6_000, costMicros: USED / 4 + CROSSED / 2 },
       ],
       unpriced: [{ kind: "cpu-worker", zone: "local", workerMs: 1_800_000 }],
@@ -176,18 +180,20 @@ describe("with two hours in the ledger", () => {
 
   test("a budget of the month that is spent says so", async () => {
     const { out } = await run("cost", "report", "--budget", "1");
-    expect(out).toMatch(/budget: exceeded: \$3\.53 of \$1\.00 spent/);
+    expect(out).toMatch(/budget: exceeded: \$3\.63 of \$1\.00 spent/);
   });
 
   test("the meter has a row for every key, and its costs are the report's", async () => {
-    const { out } = await run("cost", "meter");
+    const { err, out } = await run("cost", "meter");
     const rows = out.trim().split("\n").slice(1);
     const sum = rows.reduce(
       (micros, row) => micros + Math.round(Number(row.split(",").at(-1)) * 1e6),
       0,
     );
-    expect(rows.map((row) => row.split(",")[0])).toEqual(["(none)", "key-1", "key-2"]);
-    expect(sum).toBe(USED + IDLE + CROSSED);
+    expect(rows.map((row) => row.split(",")[0])).toEqual(["(none)", "(none)", "key-1", "key-2"]);
+    expect(sum).toBe(USED + IDLE + CROSSED + FETCHES);
+    expect(err).toContain("unpriced: the price book has no such offer for cpu-worker");
+    expect(err).not.toContain("refused");
   });
 
   test("the page has the forecast's band where there is a forecast", async () => {
