@@ -66,6 +66,11 @@ test("a minute of mixed faults fails nothing", { timeout: DRILL_MS_MAX }, async 
   expect(result).toMatchObject({ lost: 0, duplicated: 0, stuck: 0, jobs: 200 });
   expect(result.requests).toBeGreaterThan(5_000);
   expect(result.faults.length).toBeGreaterThanOrEqual(10);
+  // Almost all of it was done to those who had something to do, and to messages that there were.
+  const hurt = result.faults.filter(({ targets }) => targets.length > 0);
+  const unfelt = hurt.filter(({ idle, targets }) => idle.length === targets.length);
+  expect(unfelt.length).toBeLessThanOrEqual(2);
+  expect(result.faults.find(({ kind }) => kind === "duplicate")?.acted).toBeGreaterThan(0);
   expect(new Set(Object.values(result.invariants))).toEqual(new Set(["held"]));
   const before = "addedLatency availability duplicated failed faults invariants jobs lost";
   const keys = `${before} memory overload requests retryBudget stuck ticketsPerRequest`;

@@ -9,6 +9,8 @@ export interface InjectedFault {
   readonly targets: readonly string[];
   /** Those of the targets that had nothing to do when it began: it proves little of them. */
   readonly idle: readonly string[];
+  /** How often it acted, of faults that meet some messages and not others. */
+  readonly acted?: number | undefined;
   readonly injectedUs: number;
   readonly endedUs: number;
   /** `healed`, `expired` or `target-gone`; for a fault of the load always `expired`. */

@@ -106,6 +106,8 @@ export interface DrillResult {
     readonly targets: readonly string[];
     /** Of the targets, those that had nothing to do. */
     readonly idle: readonly string[];
+    /** How often it acted; null where that is not counted. */
+    readonly acted: number | null;
     /** Seconds since the start of the load. */
     readonly injected: number;
     readonly detectedAfter: number | null;
@@ -145,6 +147,7 @@ export function resultOf({ millrace: { judgement, memory } }: Journal): DrillRes
       kind: fault.kind,
       targets: fault.targets,
       idle: fault.idle,
+      acted: fault.acted ?? null,
       injected: fault.injectedUs / 1e6,
       detectedAfter: seconds(fault.detectedUs, fault.injectedUs),
       recoveredAfter: seconds(fault.recoveredAfterUs, 0),

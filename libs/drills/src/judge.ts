@@ -262,9 +262,14 @@ function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): read
     ),
     row(
       "faults",
-      "every fault of the method was injected",
+      "every fault of the method was injected, and what can be counted acted",
       injectedEvidence(evidence.faults),
-      evidence.refused,
+      [
+        ...evidence.refused,
+        ...evidence.faults
+          .filter(({ acted }) => acted === 0)
+          .map(({ kind, name }) => `${name}: ${kind} met nothing`),
+      ],
     ),
     ...(drill.load.jobs === undefined
       ? []

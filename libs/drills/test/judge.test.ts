@@ -124,6 +124,8 @@ describe("judge", () => {
 
   test("is red where a fault was not injected, a guard broke, or something is left over", () => {
     expect(brokenBy({ refused: ["kill: FAULT_NO_TARGET"] })).toEqual(["faults"]);
+    expect(brokenBy({ faults: [{ ...FAULT, kind: "duplicate", acted: 0 }] })).toEqual(["faults"]);
+    expect(brokenBy({ faults: [{ ...FAULT, kind: "duplicate", acted: 1 }] })).toEqual([]);
     expect(brokenBy({ deviations: ["availability was 90"] })).toEqual(["hypothesis"]);
     const rest = [{ process: "scheduler-1", what: "queued rows", value: 3 }];
     expect(brokenBy({ rest })).toEqual(["I7"]);

@@ -13,6 +13,7 @@ export interface Followed {
   readonly healer: Healer;
   /** Again and again while it lasts. */
   readonly repeat?: { readonly everyMs: number; readonly act: () => void };
+  readonly acted?: () => Promise<number>;
   /** True once nobody is left whom it hits. */
   readonly isGone?: () => boolean;
   readonly onEnd?: (how: Healed, end: FaultEnd) => void;
@@ -21,7 +22,8 @@ export interface Followed {
 const LOOK_MS = 100;
 
 export function followFault(followed: Followed): ActiveFault {
-  const { id, spec, targets, injectedAtUs, healed, healer, repeat, isGone, onEnd } = followed;
+  const { id, spec, targets, injectedAtUs, healed, healer } = followed;
+  const { acted, isGone, onEnd, repeat } = followed;
   let end: FaultEnd = "expired";
   const finish = (how: FaultEnd): void => {
     if (end === "expired") end = how;
@@ -45,6 +47,7 @@ export function followFault(followed: Followed): ActiveFault {
     injectedAtUs,
     endsAtUs: injectedAtUs + spec.durationUs,
     ended,
+    ...(acted === undefined ? {} : { acted }),
     heal: async () => {
       finish("healed");
       await ended;

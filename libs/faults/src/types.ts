@@ -29,6 +29,8 @@ export interface ActiveFault {
   heal(): Promise<void>;
   /** Resolves once it is undone, whatever ended it. */
   readonly ended: Promise<FaultEnd>;
+  /** How often it acted, where it acts on what passes and that is counted. */
+  readonly acted?: () => Promise<number>;
 }
 
 /** What can be hit, and how. Implementations: this machine's processes, and containers. */

@@ -123,7 +123,7 @@ export class LocalWorld implements FaultWorld {
   #follow(
     id: string,
     { spec, targets }: InjectionContext,
-    { repeat, atEnd, watched }: Injection,
+    { acted, repeat, atEnd, watched }: Injection,
     injectedAtUs: number,
     healed: Promise<Healed>,
   ): ActiveFault {
@@ -134,6 +134,7 @@ export class LocalWorld implements FaultWorld {
       injectedAtUs,
       healed,
       healer: this.#healer,
+      ...(acted === undefined ? {} : { acted }),
       ...(repeat === undefined ? {} : { repeat }),
       ...(watched === undefined ? {} : { isGone: () => !watched.some(isAlive) }),
       onEnd: ({ by, errors }, end) => {

@@ -157,6 +157,8 @@ export const chaosEventSchema = v.object({
   event: v.picklist(["injected", "ended", "refused", "vetoed", "aborted", "began", "stopped"]),
   fault: v.optional(faultRecordSchema),
   end: v.optional(v.picklist(FAULT_ENDS)),
+  /** Of one that is over: how often it acted, where that is counted. */
+  acted: v.optional(whole),
   detail: v.optional(v.string()),
 });
 export type ChaosEvent = v.InferOutput<typeof chaosEventSchema>;

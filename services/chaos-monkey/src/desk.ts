@@ -102,9 +102,12 @@ export class Desk {
     const record = recordOf(active);
     this.#active.set(active.id, active);
     journal.write({ event: "injected", fault: record });
-    void active.ended.then((end) => {
+    void active.ended.then(async (end) => {
+      // What cannot be counted any more is not known.
+      const acted = await active.acted?.().catch(() => undefined);
       this.#active.delete(active.id);
-      journal.write({ event: "ended", fault: record, end });
+      const counted = acted === undefined ? {} : { acted };
+      journal.write({ event: "ended", fault: record, end, ...counted });
       onEnd?.(record, end);
     });
   }

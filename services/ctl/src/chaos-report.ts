@@ -248,6 +248,7 @@ function faultRow(fault: FaultEffect): readonly Cell[] {
     after(endedUs - injectedUs),
     after(detectedUs === undefined ? undefined : detectedUs - injectedUs),
     recoveredAfterUs === undefined ? { text: "never", tone: "bad" } : after(recoveredAfterUs),
+    fault.acted ?? "-",
     fault.touched,
     fault.failed === 0 ? 0 : { text: String(fault.failed), tone: "bad" },
   ];
@@ -267,6 +268,7 @@ function faultSection({ millrace: { judgement } }: Journal): Section {
           "lasted",
           "detected after",
           "recovered after its end",
+          "acted",
           "touched",
           "failed",
         ],
@@ -279,7 +281,7 @@ function faultSection({ millrace: { judgement } }: Journal): Section {
           "Detected: a target was suspected as the cluster itself does, by the broker's " +
           "disconnect event or 350 ms without a heartbeat; what only slows a member is not. " +
           "Recovered: its targets were back and no request failed or was sent again any more. " +
-          "Touched: requests that failed, were sent again by their client, or took more than " +
+          "Acted: how many messages a fault of some messages met. Touched: requests that failed, were sent again by their client, or took more than " +
           "twice what one in a thousand took before the first fault, and at least 50 ms.",
       },
       ...latencyBlocks(judgement),

@@ -17,6 +17,8 @@ export interface Injection {
   readonly repeat?: { readonly everyMs: number; readonly act: () => void };
   /** When its time is over, not when it is healed before. */
   readonly atEnd?: () => void;
+  /** How often it acted since its begin, where it acts on what passes and that is counted. */
+  readonly acted?: () => Promise<number>;
   /** When none of these is alive any more, the fault is over. */
   readonly watched?: readonly ProcessMark[];
 }

@@ -24,11 +24,32 @@ export function onLink(context: InjectionContext, kind: LinkFault): Injection {
   const control = new ProxyControl({ controlPort, token });
   const members = targets.map((target) => target.id);
   const effect = effectOf(kind, spec);
+  const lease = { id, members, effect, durationUs: spec.durationUs, seed };
+  const undo = [{ type: "endLease", controlPort, token, id }] as const;
+  const counter = COUNTERS[effect.type];
+  if (counter === undefined) return { undo, begin: () => control.begin(lease) };
+  const count = async (): Promise<number> => {
+    const links = await control.report();
+    return members.reduce((sum, member) => sum + (links[member]?.[counter] ?? 0), 0);
+  };
+  let before = 0;
   return {
-    undo: [{ type: "endLease", controlPort, token, id }],
-    begin: () => control.begin({ id, members, effect, durationUs: spec.durationUs, seed }),
+    undo,
+    begin: async () => {
+      before = await count();
+      await control.begin(lease);
+    },
+    acted: async () => (await count()) - before,
   };
 }
+
+/** What a link counts of effects that meet some messages and not others. */
+const COUNTERS: Partial<Record<Effect["type"], "lost" | "repeated" | "stalled" | "swapped">> = {
+  lose: "lost",
+  repeat: "repeated",
+  stall: "stalled",
+  swap: "swapped",
+};
 
 /** @throws FaultError where no proxy runs. */
 export function settingsOf(path: string | undefined): ProxySettings {

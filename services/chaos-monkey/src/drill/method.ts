@@ -43,6 +43,7 @@ interface Following {
   readonly settle: (endedUs: number, end: string) => void;
   endedUs: number | undefined;
   end: string;
+  acted: number | undefined;
 }
 
 const POLL_MS = 250;
@@ -72,10 +73,13 @@ export class Method {
   }
 
   /** From the monkey's journal. What the monkey draws by itself, and no step asked for, counts too. */
-  heard({ atUs, end = "healed", event, fault }: ChaosEvent): void {
+  heard({ acted, atUs, end = "healed", event, fault }: ChaosEvent): void {
     if (fault === undefined) return;
     if (event === "injected") this.#follow(fault.kind, fault);
-    if (event === "ended") this.#following.get(fault.id)?.settle(atUs, end);
+    const following = this.#following.get(fault.id);
+    if (event !== "ended" || following === undefined) return;
+    following.acted = acted;
+    following.settle(atUs, end);
   }
 
   /** Resolves when every step is done and every fault is over. */
@@ -109,6 +113,7 @@ export class Method {
         kind: fault.kind,
         targets: fault.targets,
         idle: fault.idle,
+        acted: fault.acted,
         injectedUs: Math.max(0, fault.injectedUs - beganUs),
         endedUs,
         end: fault.end,
@@ -249,6 +254,7 @@ export class Method {
       },
       endedUs: undefined,
       end: "expired",
+      acted: undefined,
     };
     this.#following.set(record.id, following);
     watch.follow(record.id, record.targets, record.injectedAtUs);
