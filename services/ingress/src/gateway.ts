@@ -53,6 +53,9 @@ const LOCAL = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/;
 const isLocal = ({ host = "", origin }: IncomingHttpHeaders): boolean =>
   LOCAL.test(host) && (origin === undefined || LOCAL.test(origin.replace(/^https?:\/\//, "")));
 
+/** What node:http takes for it, too. */
+const CONTINUE = /(?:^|\W)100-continue(?:$|\W)/i;
+
 interface Known {
   /** Read again when the file of keys changed, and then it is another one. */
   readonly ring: KeyRing;
@@ -70,6 +73,13 @@ export class Gateway {
 
   handle(request: Request, reply: Reply): void {
     const arrivedUs = this.#options.nowUs();
+    const unfit = headFault(request);
+    if (unfit !== undefined) {
+      // Where its next request begins is not believed of a client that leaves out the Host.
+      reply.isLast ||= request.headers.host === undefined;
+      this.#refuse(reply, unfit, arrivedUs);
+      return;
+    }
     if (isJobTarget(request.url ?? "")) {
       this.#serveJobs(request, reply, arrivedUs);
       return;
@@ -251,6 +261,16 @@ export class Gateway {
     const ids = { request, trace: traceOf(reply.req), model: model?.ref };
     log.warn({ ...ids, code, reason: message, totalUs }, "refused");
   }
+}
+
+/** What HTTP/1.1 asks of every head; HTTP/1.0 knows neither header. */
+function headFault({ headers, httpVersionMinor }: Request): Fault | undefined {
+  const { host, expect } = headers;
+  if (httpVersionMinor === 0) return undefined;
+  if (host === undefined) return fault("INVALID_REQUEST", "HTTP/1.1 asks for a Host header");
+  if (expect === undefined || CONTINUE.test(expect)) return undefined;
+  const found = JSON.stringify(expect.slice(0, 40));
+  return fault("EXPECTATION_FAILED", `the only expectation met is 100-continue, not ${found}`);
 }
 
 /** In hexadecimal digits: that of the client, else a new one. */

@@ -7,11 +7,11 @@
  */
 
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorDocument } from "@millrace/openinference";
-import type { ErrorCode } from "@millrace/protocol";
+import { ERRORS, type Fault, fault } from "@millrace/protocol";
 import { discard } from "./body.ts";
 import { Reply } from "./reply.ts";
 import { Request } from "./request.ts";
@@ -23,6 +23,7 @@ export interface HttpOptions {
   readonly connectionsMax: number;
   /** How long a request may take to arrive, and a large response to be taken. */
   readonly arrivalMs: number;
+  /** Also what lacks a Host or expects the unknown, which node:http would refuse without a word. */
   readonly handle: (request: Request, reply: Reply) => void;
   /** The client went away before its answer. */
   readonly gone: (reply: Reply) => void;
@@ -67,7 +68,7 @@ class Listener implements HttpListener {
       IncomingMessage: Request,
       ServerResponse: Reply,
       insecureHTTPParser: false,
-      requireHostHeader: true,
+      requireHostHeader: false,
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: Math.min(arrivalMs, HEAD_MS_MAX),
       requestTimeout: arrivalMs,
@@ -77,7 +78,9 @@ class Listener implements HttpListener {
     this.#server.maxConnections = connectionsMax; // I6
     this.#server.on("connection", (socket) => this.#connected(socket));
     this.#server.on("request", (request, reply) => this.#requested(request, reply));
-    this.#server.on("checkContinue", (request, reply) => this.#requested(request, reply));
+    for (const expecting of ["checkContinue", "checkExpectation"] as const) {
+      this.#server.on(expecting, (request, reply) => this.#requested(request, reply));
+    }
     this.#server.on("clientError", (error, socket) => this.#failed(error, socket));
   }
 
@@ -134,35 +137,28 @@ class Listener implements HttpListener {
       socket.destroy();
       return;
     }
-    const { status, code, message } = describe(error, oldest !== undefined);
+    const { code, message } = describe(error, oldest !== undefined);
+    const { status } = ERRORS[code];
     const body = errorDocument(code, message);
     if (oldest !== undefined) this.#options.gone(oldest);
     socket.end(
-      `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+        `Content-Type: application/json\r\nConnection: close\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       () => socket.destroy(),
     );
   }
 }
 
-interface Description {
-  readonly status: string;
-  readonly code: ErrorCode;
-  readonly message: string;
-}
-
-function describe(error: NodeJS.ErrnoException, inBody: boolean): Description {
+function describe(error: NodeJS.ErrnoException, inBody: boolean): Fault {
   if (error.code === "HPE_HEADER_OVERFLOW") {
-    const message = `the head of a request may have ${HEADER_BYTES_MAX} bytes`;
-    return { status: "431 Request Header Fields Too Large", code: "INVALID_REQUEST", message };
+    return fault("HEAD_TOO_LARGE", `the head of a request may have ${HEADER_BYTES_MAX} bytes`);
   }
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
-    const message = "the request did not arrive in time";
-    return { status: "408 Request Timeout", code: "TRUNCATED_BODY", message };
+    return fault("REQUEST_TIMEOUT", "the request did not arrive in time");
   }
   if (inBody && error.code === "HPE_INVALID_EOF_STATE") {
-    const message = "the body ended before its declared length";
-    return { status: "400 Bad Request", code: "TRUNCATED_BODY", message };
+    return fault("TRUNCATED_BODY", "the body ended before its declared length");
   }
-  return { status: "400 Bad Request", code: "INVALID_REQUEST", message: "this is not HTTP/1.1" };
+  return fault("INVALID_REQUEST", "this is not HTTP/1.1");
 }

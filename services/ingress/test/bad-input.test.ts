@@ -183,6 +183,14 @@ describe("bodies", () => {
     expect(rawCode(answer)).toBe("413 BODY_TOO_LARGE");
   });
 
+  test("a client that expects something else is told so, and may go on", async () => {
+    const expecting = `${head(2, "Expect: x\r\n")}{}${head(2, "Expect: 100-continue\r\n")}{}`;
+    const answer = await sendRaw(stand.port, [expecting]);
+    expect(rawCode(answer)).toBe("417 EXPECTATION_FAILED");
+    expect(answer.closed).toBe(false);
+    expect(answer.more).toMatch(/^HTTP\/1.1 100 [^]*HTTP\/1.1 400 [^]*"code":"INVALID_REQUEST"/);
+  });
+
   test("a client that sends all of it first still sees the answer", async () => {
     const response = await stand.fetch("/v2/models/echo/infer", {
       method: "POST",
@@ -223,7 +231,7 @@ describe("bodies", () => {
   test("a body that never comes is not waited for", async () => {
     const startedMs = performance.now();
     const answer = await sendRaw(stand.port, [`${head(100)}{"inputs"`]);
-    expect(rawCode(answer)).toBe("408 TRUNCATED_BODY");
+    expect(rawCode(answer)).toBe("408 REQUEST_TIMEOUT");
     expect(performance.now() - startedMs).toBeLessThan(4_000);
     expect(answer.closed).toBe(true);
   });
@@ -232,7 +240,7 @@ describe("bodies", () => {
     const answer = await sendRaw(stand.port, [
       "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\n",
     ]);
-    expect(answer.status).toBe(408);
+    expect(rawCode(answer)).toBe("408 REQUEST_TIMEOUT");
   });
 
   test("bodies that are read together are bounded, by what has come of them", async () => {
@@ -294,16 +302,20 @@ describe("requests that hide another one", () => {
     expect(answer.body).not.toContain("secret");
   });
 
-  test("no host, and two", async () => {
+  test("no host, where HTTP has one", async () => {
     const answer = await sendRaw(stand.port, ["GET /v2/health/live HTTP/1.1\r\n\r\n"]);
-    expect(answer.status).toBe(400);
+    expect(rawCode(answer)).toBe("400 INVALID_REQUEST");
+    expect(answer.head).toMatch(/millrace-request-id: ingress-1-/i);
+    expect(answer.closed).toBe(true);
+    const older = await sendRaw(stand.port, ["GET /v2/health/live HTTP/1.0\r\n\r\n"]);
+    expect(older.status).toBe(200);
   });
 
   test("a head of more than 64 KiB", async () => {
     const answer = await sendRaw(stand.port, [
       `GET /v2/health/live HTTP/1.1\r\nHost: a\r\nX-A: ${"y".repeat(70_000)}\r\n\r\n`,
     ]);
-    expect(rawCode(answer)).toBe("431 INVALID_REQUEST");
+    expect(rawCode(answer)).toBe("431 HEAD_TOO_LARGE");
   });
 
   test("garbage, TLS among it", async () => {

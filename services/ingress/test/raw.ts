@@ -6,6 +6,8 @@ export interface RawAnswer {
   readonly status: number;
   readonly head: string;
   readonly body: string;
+  /** What came behind it. */
+  readonly more: string;
   /** The server ended the connection. */
   readonly closed: boolean;
 }
@@ -52,7 +54,8 @@ function parse(text: string): Omit<RawAnswer, "closed"> | undefined {
   if (at === -1) return undefined;
   const head = text.slice(0, at);
   const length = Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
-  const body = text.slice(at + 4, at + 4 + length);
-  if (body.length < length) return undefined;
-  return { status: Number(head.split(" ")[1]), head, body };
+  const end = at + 4 + length;
+  if (text.length < end) return undefined;
+  const status = Number(head.split(" ")[1]);
+  return { status, head, body: text.slice(at + 4, end), more: text.slice(end) };
 }
