@@ -24,8 +24,8 @@ const JSON_TYPE = "application/json";
 const BINARY_TYPE = "application/octet-stream";
 const HEADER_LENGTH = "Inference-Header-Content-Length";
 /**
- * A small response is one buffer, which the kernel takes at once; tensors of a larger one are written
- * as they are, and stay until the client has taken them.
+ * A small response is one buffer, which the kernel takes at once; tensors of a larger one are
+ * written as they are, and stay until the client has taken them.
  */
 const JOINED_BYTES_MAX = 64 * 1024;
 /** Above this, a copy into a string costs more than it saves. */

@@ -1,6 +1,6 @@
 /**
- * Large responses that their clients have not taken completely. Each has a time for that, and all of
- * them together a bound (I6): beyond it the connection goes that has kept one longest, because a
+ * Large responses that their clients have not taken completely. Each has a time for that, and all
+ * of them together a bound (I6): beyond it the connection goes that has kept one longest, because a
  * client that reads is done before it is the oldest. To refuse the newest instead would let clients
  * that do not read keep others out.
  */

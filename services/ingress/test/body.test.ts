@@ -66,7 +66,7 @@ test("a body whose connection breaks is not answered, and its bytes count no lon
   expect(read).toEqual([]);
 });
 
-test("what is only announced takes no room, and what comes is bounded at any byte of it", async () => {
+test("what is only announced takes no room, and what comes is bounded at any byte", async () => {
   await using served = await serve();
   const { bodies, read, socket, open } = served;
   const others = Array.from({ length: 3 }, () => open());
