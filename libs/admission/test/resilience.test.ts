@@ -42,6 +42,29 @@ describe("a scheduler that is lost", () => {
     expect(drive.sentFor(seq)[1]?.scheduler).toBe(others(owner));
   });
 
+  test("not by a stall of the ingress itself: what came meanwhile is heard first", () => {
+    const { drive, seq, owner } = pair();
+    drive.pass(50_000);
+    drive.nowUs += 640_000;
+    drive.step({ type: "woke" });
+    drive.schedulerBeat("scheduler-1");
+    drive.schedulerBeat("scheduler-2");
+    drive.pass(100_000);
+    expect(drive.sentFor(seq).filter(({ hedge }) => !hedge)).toHaveLength(1);
+    expect(drive.core.counters.resends).toBe(0);
+    expect(drive.core.schedulers).toContain(owner);
+  });
+
+  test("by its silence through a stall of the ingress: a moment after that", () => {
+    const { drive, owner } = pair();
+    drive.nowUs += 640_000;
+    drive.schedulerBeat(others(owner));
+    expect(drive.core.schedulers).toHaveLength(2);
+    drive.pass(50_000);
+    expect(drive.core.schedulers).toEqual([others(owner)]);
+    expect(drive.core.counters.resends).toBe(1);
+  });
+
   test("by a new incarnation: what the old process held is sent to the new one", () => {
     const { drive, seq, owner } = pair();
     drive.schedulerBeat(owner, { incarnation: 2 });

@@ -5,6 +5,11 @@
  * no new work until it is heard again; a member that drains takes none either. Everyone who has
  * heard the same beats names the same owner (rendezvous hash), so losing one moves only what it
  * owned.
+ *
+ * What this process slept past is not the others' silence: what came meanwhile lies unread. Who is
+ * silent is looked at twice, some time before the limit and at it, and a look that comes late only
+ * doubts. A process that is on time suspects exactly at the limit; after a stall each member has a
+ * moment in which it is heard, at most {@link LATE_LOOKS_MAX} times in a row.
  */
 
 import { mix32, hash32 } from "@millrace/std";
@@ -25,27 +30,45 @@ interface Member {
   readonly hash: number;
   incarnation: number;
   heardUs: number;
+  /** When its silence is looked at next, and how often it was since it was heard. */
+  lookUs: number;
+  looks: number;
   suspect: boolean;
   draining: boolean;
 }
 
+/**
+ * How long before the limit the first look is, and by how much a look may be late. More than the
+ * time from one look to the next of those who look at their heartbeats only, every 100 ms.
+ */
+const AHEAD_US_MAX = 150_000;
+/** Looks that come late count in the end: a process that always stalls must suspect somebody too. */
+const LATE_LOOKS_MAX = 4;
+
 export class Membership {
   readonly #members = new Map<string, Member>();
   readonly #options: MembershipOptions;
+  readonly #aheadUs: number;
+  /** Long enough for one that is on time to hear what lay unread. */
+  readonly #hearingUs: number;
   /** Sorted by id, so that equal weights fall to the smaller id; undefined when out of date. */
   #alive: readonly Member[] | undefined;
   #aliveIds: readonly string[] | undefined;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#aheadUs = Math.min(AHEAD_US_MAX, Math.floor(options.suspectAfterUs / 2));
+    this.#hearingUs = Math.floor(this.#aheadUs / 3);
   }
 
   /** A heartbeat of `id` arrived. */
   heard(id: string, incarnation: number, nowUs: number, draining = false): Heard {
     const member = this.#members.get(id);
+    const lookUs = nowUs + this.#options.suspectAfterUs - this.#aheadUs;
     if (member === undefined) {
       const hash = Math.imul(hash32(id), 0x9e3779b1);
-      this.#members.set(id, { id, hash, incarnation, heardUs: nowUs, suspect: false, draining });
+      const heard = { heardUs: nowUs, lookUs, looks: 0, suspect: false };
+      this.#members.set(id, { id, hash, incarnation, ...heard, draining });
       this.#refresh();
       return "joined";
     }
@@ -54,6 +77,8 @@ export class Membership {
     const returned = member.suspect;
     member.incarnation = incarnation;
     member.heardUs = nowUs;
+    member.lookUs = lookUs;
+    member.looks = 0;
     member.suspect = false;
     member.draining = draining;
     if (changed) this.#refresh();
@@ -75,23 +100,33 @@ export class Membership {
     const suspects: string[] = [];
     let changed = false;
     for (const member of this.#members.values()) {
-      const silentUs = nowUs - member.heardUs;
-      if (!member.suspect && silentUs >= this.#options.suspectAfterUs) {
+      if (!member.suspect && nowUs >= member.lookUs && this.#isSilent(member, nowUs)) {
         member.suspect = true;
         suspects.push(member.id);
         changed = true;
       }
-      if (silentUs >= this.#options.forgetAfterUs) this.#members.delete(member.id);
+      const isLong = nowUs - member.heardUs >= this.#options.forgetAfterUs;
+      if (member.suspect && isLong) this.#members.delete(member.id);
     }
     if (changed) this.#refresh();
     return suspects;
   }
 
-  /** When `expire` may next have something to say; Infinity when nobody is alive. */
+  /** A look that is due: the verdict, or when the next one is. */
+  #isSilent(member: Member, nowUs: number): boolean {
+    const isLate = nowUs - member.lookUs > this.#aheadUs;
+    member.looks++;
+    if (member.looks > (isLate ? LATE_LOOKS_MAX : 1)) return true;
+    const limitUs = member.heardUs + this.#options.suspectAfterUs;
+    member.lookUs = Math.max(limitUs, nowUs + this.#hearingUs);
+    return false;
+  }
+
+  /** When `expire` is to be called next; Infinity when nobody is alive. */
   get nextChangeUs(): number {
     let next = Infinity;
     for (const member of this.#members.values()) {
-      if (!member.suspect) next = Math.min(next, member.heardUs + this.#options.suspectAfterUs);
+      if (!member.suspect) next = Math.min(next, member.lookUs);
     }
     return next;
   }

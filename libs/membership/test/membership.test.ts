@@ -11,6 +11,8 @@ describe("membership", () => {
   test("a silent member becomes suspect after the limit and returns when heard", () => {
     const members = new Membership(options);
     expect(members.heard("a", 1, 0)).toBe("joined");
+    expect(members.nextChangeUs).toBe(200_000);
+    expect(members.expire(200_000)).toEqual([]);
     expect(members.nextChangeUs).toBe(350_000);
     expect(members.expire(349_999)).toEqual([]);
     expect(members.expire(350_000)).toEqual(["a"]);
@@ -18,6 +20,44 @@ describe("membership", () => {
     expect(members.expire(400_000)).toEqual([]);
     expect(members.heard("a", 1, 500_000)).toBe("returned");
     expect(members.alive).toEqual(["a"]);
+  });
+
+  test("whoever looks every 100 ms suspects at the first look after the limit", () => {
+    for (let phaseUs = 0; phaseUs < 100_000; phaseUs += 1_000) {
+      const members = new Membership(options);
+      members.heard("a", 1, 0);
+      let nowUs = phaseUs;
+      while (members.expire(nowUs).length === 0) nowUs += 100_500;
+      expect(nowUs - 350_000).toBeGreaterThanOrEqual(0);
+      expect(nowUs - 350_000).toBeLessThan(100_500);
+    }
+  });
+
+  test("what this process slept past is nobody's silence: they are heard first", () => {
+    const members = new Membership(options);
+    members.heard("a", 1, 0);
+    members.heard("b", 1, 0);
+    expect(members.expire(640_000)).toEqual([]);
+    expect(members.heard("a", 1, 640_000)).toBe("known");
+    expect(members.nextChangeUs).toBe(690_000);
+    expect(members.expire(690_000)).toEqual(["b"]);
+    expect(members.alive).toEqual(["a"]);
+  });
+
+  test("a second stall before anybody was heard is excused as well, but not without end", () => {
+    const members = new Membership(options);
+    members.heard("a", 1, 0);
+    const suspectedAt = [1, 2, 3, 4, 5].filter((stall) => members.expire(stall * 600_000).length);
+    expect(suspectedAt).toEqual([5]);
+  });
+
+  test("after a long sleep who is silent is lost first, and then forgotten", () => {
+    const members = new Membership(options);
+    members.heard("a", 1, 0);
+    expect(members.expire(20_000_000)).toEqual([]);
+    expect(members.isAlive("a")).toBe(true);
+    expect(members.expire(20_050_000)).toEqual(["a"]);
+    expect(members.knows("a")).toBe(false);
   });
 
   test("a disconnect suspects at once, and only once", () => {

@@ -43,6 +43,25 @@ describe("a device that holds work and finishes nothing", () => {
   });
 });
 
+test.each([
+  { heard: true, codes: [] },
+  { heard: false, codes: ["BATCH_LOST"] },
+])("after a stall of the scheduler a worker is heard first: $heard", ({ heard, codes }) => {
+  const bench = new Bench();
+  bench.know(record("a"));
+  const models = [ready(A)];
+  bench.hear(beat("gpu-1", { models }));
+  bench.send(A, ticket(1));
+  bench.pass(50_000);
+  bench.nowUs += 640_000;
+  bench.step({ type: "woke" });
+  expect(bench.codes).toEqual([]);
+  const held = { "scheduler-1": { seen: 1, held: [1] } };
+  if (heard) bench.hear(beat("gpu-1", { models, assignments: held }));
+  bench.pass(100_000);
+  expect(bench.codes).toEqual(codes);
+});
+
 test("a model waits for a device while one drains, and is not refused for want of it", () => {
   const bench = new Bench();
   bench.know(record("a"));
