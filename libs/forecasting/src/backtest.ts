@@ -4,7 +4,7 @@
  */
 
 import { fail, ok, type Result } from "@millrace/std";
-import { DAY_US, endUs, type Series } from "@millrace/load-facts";
+import { cutSeries, DAY_US, endUs, type Series } from "@millrace/load-facts";
 import { Forecaster } from "./forecaster.ts";
 import { DAY } from "./hours.ts";
 import type { KnownEvent } from "./events.ts";
@@ -45,12 +45,15 @@ export interface Backtest {
   readonly rows: readonly BacktestRow[];
   /** Days that were forecast. */
   readonly days: number;
+  /** Days that were not, as nothing was counted on them. */
+  readonly skippedDays: number;
   /** `naive-24` where the trace is too short for last week. */
   readonly baseline: "naive-168" | "naive-24";
 }
 
 export interface Origins {
   readonly origins: readonly number[];
+  readonly skippedDays: number;
   readonly baseline: Backtest["baseline"];
 }
 
@@ -63,7 +66,8 @@ const SHORT_DAYS = 4;
 /**
  * When a trace is forecast: every day once 15 days are seen, or 8 where it spans less than three
  * weeks. Below nine days there is no last week to compare with: then from the third day on, against
- * yesterday. Fails, saying what is needed, for fewer than four days.
+ * yesterday. A day of which the trace says nothing is left out. Fails, saying what is needed, for
+ * fewer than four days.
  */
 export function backtestOrigins(series: Series): Result<Origins, string> {
   const days = (endUs(series) - series.startUs) / DAY_US;
@@ -79,9 +83,12 @@ export function backtestOrigins(series: Series): Result<Origins, string> {
   const origins = Array.from(
     { length: count },
     (_, day) => series.startUs + (first + day) * DAY_US,
-  );
-  return ok({ origins, baseline: size === "short" ? "naive-24" : "naive-168" });
+  ).filter((originUs) => cutSeries(series, originUs, originUs + DAY_US).values.some(isCounted));
+  const skippedDays = count - origins.length;
+  return ok({ origins, skippedDays, baseline: size === "short" ? "naive-24" : "naive-168" });
 }
+
+const isCounted = (value: number): boolean => !Number.isNaN(value);
 
 /**
  * Hours per day from each origin, made elsewhere: by a method that this library does not have. A
@@ -97,7 +104,7 @@ export function backtest(
 ): Result<Backtest, string> {
   const planned = backtestOrigins(series);
   if (!planned.ok) return planned;
-  const { origins, baseline } = planned.value;
+  const { origins, baseline, skippedDays } = planned.value;
   const forecaster = new Forecaster(series, { events });
   const base = measure(forecaster, origins, [baseline]);
   const rows = methods.map(({ name, members }) => row(name, measure(forecaster, origins, members)));
@@ -124,7 +131,7 @@ export function backtest(
     };
   }
   if (!(base.counted > 0)) return fail("the days to forecast have no requests at all");
-  return ok({ rows, days: origins.length, baseline });
+  return ok({ rows, days: origins.length, skippedDays, baseline });
 }
 
 interface Measured {

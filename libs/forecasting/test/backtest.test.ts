@@ -81,6 +81,15 @@ test("a trace without last week is held against yesterday", () => {
   expect([baseline, days]).toEqual(["naive-24", 4]);
 });
 
+test("days of which nothing was counted are left out, and counted as such", () => {
+  const values = noisy.values.map((value, at) =>
+    at >= 20 * 48 && at < 23.5 * 48 ? Number.NaN : value,
+  );
+  const { days, skippedDays } = tested({ ...noisy, values }, METHODS);
+  expect([days, skippedDays]).toEqual([12, 3]);
+  expect(tested(noisy, METHODS).skippedDays).toBe(0);
+});
+
 test("the geometric mean is over the traces, method by method", () => {
   const one = tested(noisy, METHODS);
   const half = { ...one, rows: one.rows.map((row) => ({ ...row, ratioToLastWeek: 0.25 })) };

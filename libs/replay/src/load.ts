@@ -4,7 +4,7 @@
  */
 
 import { endUs, type Series } from "@millrace/load-facts";
-import type { Random } from "@millrace/std";
+import { assert, type Random } from "@millrace/std";
 
 export const TICK_US = 5_000_000;
 export const TICK_SECONDS = TICK_US / 1_000_000;
@@ -19,11 +19,14 @@ const SHORT_US = 2 * DAY_US;
 export interface ReplayWindow {
   readonly fromUs: number;
   readonly toUs: number;
+  /** Time that would have been replayed, but for steps in it that nobody counted. */
+  readonly leftOutUs: number;
 }
 
 /**
  * Half the trace is history, within 8 to 14 days where it has them; the rest, at most `daysMax`
- * from its end, is replayed.
+ * from its end, is replayed. Where steps of that are missing it is the longest stretch without
+ * one: taken for idle hours, they would make every policy that follows the load look good.
  */
 export function windowOf(trace: Series, daysMax: number): ReplayWindow {
   const toUs = endUs(trace);
@@ -34,14 +37,35 @@ export function windowOf(trace: Series, daysMax: number): ReplayWindow {
   if (spanUs < SHORT_US) historyUs = 0;
   const steps = Math.ceil(historyUs / trace.stepUs);
   const fromUs = trace.startUs + steps * trace.stepUs;
-  return { fromUs: Math.max(fromUs, toUs - daysMax * DAY_US), toUs };
+  return longestCounted(trace, Math.max(fromUs, toUs - daysMax * DAY_US), toUs);
 }
 
-/** Of the steps that begin in the window; missing ones count as none. */
-export function valuesIn({ startUs, stepUs, values }: Series, window: ReplayWindow): number[] {
+function longestCounted(trace: Series, fromUs: number, toUs: number): ReplayWindow {
+  const values = valuesIn(trace, { fromUs, toUs });
+  const bounds = [-1, ...missingIn(values), values.length];
+  let [first, last] = [0, 0];
+  for (let at = 1; at < bounds.length; at++) {
+    const [after, before] = [(bounds[at - 1] ?? 0) + 1, bounds[at] ?? 0];
+    if (before - after > last - first) [first, last] = [after, before];
+  }
+  if (last - first === values.length) return { fromUs, toUs, leftOutUs: 0 };
+  const leftOutUs = (values.length - (last - first)) * trace.stepUs;
+  const firstStep = Math.round((fromUs - trace.startUs) / trace.stepUs);
+  const at = (step: number): number => trace.startUs + (firstStep + step) * trace.stepUs;
+  return { fromUs: at(first), toUs: at(last), leftOutUs };
+}
+
+const missingIn = (values: readonly number[]): number[] =>
+  values.flatMap((value, at) => (Number.isNaN(value) ? [at] : []));
+
+/** Of the steps that begin in the window. */
+export function valuesIn(
+  { startUs, stepUs, values }: Series,
+  window: Omit<ReplayWindow, "leftOutUs">,
+): number[] {
   const first = Math.round((window.fromUs - startUs) / stepUs);
   const last = Math.round((window.toUs - startUs) / stepUs);
-  return values.slice(first, last).map((value) => (Number.isFinite(value) ? value : 0));
+  return values.slice(first, last);
 }
 
 export function quantileOf(values: readonly number[], share: number): number {
@@ -57,6 +81,7 @@ export function drawArrivals(
   random: Random,
 ): Float64Array {
   const values = valuesIn(trace, window);
+  assert(missingIn(values).length === 0, "a window without missing steps");
   const ticks = Math.floor((values.length * trace.stepUs) / TICK_US);
   const arrivals = new Float64Array(ticks);
   for (let tick = 0; tick < ticks; tick++) {

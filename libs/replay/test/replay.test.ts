@@ -110,7 +110,7 @@ describe("a replay", () => {
   test("of an hour has no day-ahead history, says so and works", () => {
     const hour: Series = { startUs: 0, stepUs: MINUTE_US, values: wave(1).values.slice(60, 120) };
     const result = run(hour, ["ours"]);
-    expect(result.world.window).toEqual({ fromUs: 0, toUs: HOUR_US });
+    expect(result.world.window).toEqual({ fromUs: 0, toUs: HOUR_US, leftOutUs: 0 });
     expect([...result.world.rolling.methods().keys()]).toContain("none");
     expect(rowOf(result, "ours").failedShare).toBe(0);
   });
@@ -123,9 +123,23 @@ describe("a replay", () => {
     expect(rowOf(result, "ours").costRatio).toBeCloseTo(0.2, 9);
   });
 
-  test("takes missing steps as no load", () => {
-    const values = wave(4).values.with(700, Number.NaN).with(701, Number.NaN);
-    expect(rowOf(run({ ...wave(4), values }, ["ours"]), "ours").cost).toBeGreaterThan(0);
+  test("leaves out what nobody counted: the longest stretch of the window is replayed", () => {
+    // Of days 2 to 4 the first and the last part are counted, a quarter and a half of a day.
+    const values = wave(4).values.map((value, at) =>
+      at >= 2.25 * 288 && at < 3.5 * 288 ? Number.NaN : value,
+    );
+    const { world } = run({ ...wave(4), values }, ["static-peak"]);
+    expect(world.window).toEqual({
+      fromUs: 3.5 * DAY_US,
+      toUs: 4 * DAY_US,
+      leftOutUs: 1.5 * DAY_US,
+    });
+    expect(Math.min(...world.arrivals)).toBeGreaterThan(0);
+    const longerBefore = values.map((value, at) => (at >= 3.1 * 288 ? Number.NaN : value));
+    expect(windowOf({ ...wave(4), values: longerBefore }, 28)).toMatchObject({
+      fromUs: 2 * DAY_US,
+      toUs: 2.25 * DAY_US,
+    });
   });
 
   test("asks for the same work whatever share of it may wait", () => {

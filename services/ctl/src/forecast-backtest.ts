@@ -176,13 +176,14 @@ function refitTime(series: Series, events: readonly KnownEvent[]): string {
 }
 
 function render({ trace, result, notes }: Tested): string {
-  const { baseline, days } = result;
+  const { baseline, days, skippedDays } = result;
   const against =
     baseline === "naive-168"
       ? "the same hour last week"
       : "the same hour yesterday, as it is too short for last week";
+  const leftOut = skippedDays === 0 ? "" : `; ${skippedDays} days without counts are left out`;
   return [
-    `${trace}: ${days} days ahead, against ${against}`,
+    `${trace}: ${days} days ahead, against ${against}${leftOut}`,
     renderRows(result.rows, baseline),
     ...notes.map((note) => `  ${note}`),
   ].join("\n");

@@ -46,11 +46,16 @@ export function describeAssumptions({ name, result: { world } }: ShownReplay): s
   const { settings, window, prices, market, kind } = world;
   const { onDemandShareMin, overProvision, zoneShareMax } = settings.spot;
   const percent = (share: number): string => `${Math.round(share * 100)} %`;
-  const hours = (window.toUs - window.fromUs) / HOUR_US;
-  const span = hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(1)} days`;
+  const span = spanOf(window.toUs - window.fromUs);
   const speedup = kind.throughput.get("int8") ?? 1;
   return [
     `${name}: ${span} from ${formatTimestamp(window.fromUs)}, in ticks of ${TICK_US / 1e6} s`,
+    ...(window.leftOutUs === 0
+      ? []
+      : [
+          `left out: ${spanOf(window.leftOutUs)}, so that no step is replayed that nobody counted; ` +
+            "this is the longest stretch between gaps",
+        ]),
     `forecast: ${describeMethods(world.rolling.methods())}`,
     `load: scaled so that its P${PEAK_QUANTILE * 100} minute fills ${settings.peakWorkers} ` +
       `${kind.kind} to ${percent(PEAK_UTILISATION)}, ${settings.perWorkerPerSecond} requests/s each; ` +
@@ -65,6 +70,11 @@ export function describeAssumptions({ name, result: { world } }: ShownReplay): s
     `objective: at most ${FAILED_SHARE_MAX * 100} % failed (waited over ${FAILED_WAIT_SECONDS} s) and ` +
       `${SLOW_SHARE_MAX * 100} % slow (over ${SLOW_WAIT_SECONDS} s)`,
   ];
+}
+
+function spanOf(us: number): string {
+  const hours = us / HOUR_US;
+  return hours < 48 ? `${hours.toFixed(1)} hours` : `${(hours / 24).toFixed(1)} days`;
 }
 
 /** Methods other than the ensemble mean that the history was too short for it. */

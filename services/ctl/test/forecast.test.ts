@@ -84,6 +84,16 @@ describe("forecast backtest", () => {
     expect(rows.map((row) => row["trace"])).toEqual(["one.csv", "two.csv", "geometric mean"]);
   });
 
+  test("says how many days are left out because nobody counted them", async () => {
+    const rows = rowsOf(28 * 24);
+    rows.splice(1 + 20 * 24, 3 * 24);
+    const words = ["forecast", "backtest", write("hole.csv", rows), "--methods", "naive-24"];
+    const { out } = await run(words);
+    expect(out).toContain(
+      "hole.csv: 10 days ahead, against the same hour last week; 3 days without",
+    );
+  });
+
   test("says what a short trace would need, or which season it took instead", async () => {
     const hour = await run(["forecast", "backtest", write("short.csv", rowsOf(50))]);
     expect(hour.code).toBe(1);
@@ -101,6 +111,7 @@ describe("forecast backtest", () => {
     const words = ["--methods", methods, "--json", json];
     const ran = await run(["forecast", "backtest", write("late.csv", rows), ...words]);
     expect(ran.code).toBe(0);
+    expect(ran.out).not.toContain("left out");
     expect(ran.out).toMatch(
       /prophet failed on 1 of 9 days, which count as naive-168's: Prophet: \w/,
     );

@@ -110,6 +110,14 @@ describe("millrace replay", () => {
     expect(() => readFileSync(json)).toThrow("ENOENT");
   });
 
+  test("says what of a trace it leaves out because nobody counted it", async () => {
+    const gap = write("gap.csv", `timestamp,count\n${rows.toSpliced(500, 300).join("\n")}\n`);
+    const { code, out, err } = await runCommand(gap, "--policies", "static-peak,ours");
+    expect([code, err]).toEqual([0, expect.stringContaining("gap-left: 300 steps")]);
+    expect(out).toContain("5.7 hours from 2026-01-06T12:00:00Z");
+    expect(out).toContain("left out: 30.3 hours, so that no step is replayed that nobody counted");
+  });
+
   test("refuses a trace at its line", async () => {
     const path = write("jump.csv", `timestamp,count\n${[rows[5], rows[2]].join("\n")}\n`);
     const { code, err } = await runCommand(path);
