@@ -17,11 +17,17 @@ import {
   runService,
   serveMetrics,
 } from "@millrace/runtime";
-import { SCHEDULER_DEFAULTS, SchedulerCore, type SchedulerEvent } from "@millrace/scheduling";
+import {
+  SCHEDULER_DEFAULTS,
+  SchedulerCore,
+  type SchedulerEffect,
+  type SchedulerEvent,
+} from "@millrace/scheduling";
 import { openStore } from "@millrace/store";
 import { fields, type SchedulerConfig } from "./config.ts";
 import { openMailbox } from "./mailbox.ts";
 import { Performer } from "./performer.ts";
+import { TimedCore } from "./timed-core.ts";
 
 // Its 12 MB are headers: collected when they have doubled, not at five times their size as where
 // tensors come and go.
@@ -71,11 +77,8 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
   );
   const performer = new Performer({ id, own, bus, log, metrics });
   const perform = performer.perform.bind(performer);
-  const pump = createPump<SchedulerEvent, ReturnType<typeof core.step>[number]>({
-    core,
-    perform,
-    nowUs,
-  });
+  const timed = new TimedCore(core, nowUs);
+  const pump = createPump<SchedulerEvent, SchedulerEffect>({ core: timed, perform, nowUs });
   opened.defer(() => pump.stop());
   // Before its own first heartbeat: of two that start together one must hear the other.
   const namesake = watchNamesake(bus, subjects.schedulerHeartbeat(id), { id, own });
@@ -83,7 +86,7 @@ async function run(config: SchedulerConfig, signal: AbortSignal): Promise<void> 
     if (connected) pump.post({ type: "reconnected" });
   });
   const mailbox = openMailbox({ id, bus, log, post: pump.post.bind(pump) });
-  serveStats(bus, id, core, performer);
+  serveStats(bus, { id, core, timed, performer });
   if (config.chaos === "1") {
     serveHooks({ bus, role: "scheduler", id, log, handlers: { "clock-skew": clockHook } });
   }
@@ -131,8 +134,15 @@ function meanBatchRows(core: SchedulerCore): number {
   return batchesSent === 0 ? 0 : rowsSent / batchesSent;
 }
 
+interface Shown {
+  readonly id: string;
+  readonly core: SchedulerCore;
+  readonly timed: TimedCore<SchedulerEvent, SchedulerEffect>;
+  readonly performer: Performer;
+}
+
 /** What `nats micro` shows. */
-function serveStats(bus: Bus, id: string, core: SchedulerCore, performer: Performer): void {
+function serveStats(bus: Bus, { id, core, timed, performer }: Shown): void {
   serveMicro(bus, {
     name: "scheduler",
     version: VERSION,
@@ -145,7 +155,7 @@ function serveStats(bus: Bus, id: string, core: SchedulerCore, performer: Perfor
         stats: () => ({
           requests: performer.requests + performer.refused,
           errors: performer.refused,
-          processingUs: 0,
+          processingUs: timed.stepsUs,
           lastError: performer.lastError,
           data: { ...core.figures, batchRowsMean: meanBatchRows(core) },
         }),

@@ -120,6 +120,10 @@ test("of two with one id the earlier ends, says why, and is not to be started ag
   let said = "";
   first.stdout.on("data", (text: Buffer) => (said += text.toString()));
   await until(() => seen.size === 1);
+  // Its steps take time, if only those of heartbeats, and `nats micro stats` says how much.
+  const reply = await bus.connection.request("$SRV.STATS.scheduler");
+  const stats = reply.json<{ endpoints: { processing_time: number }[] }>();
+  expect(stats.endpoints[0]?.processing_time).toBeGreaterThan(0);
   const second = start();
   const [code] = (await once(first, "exit")) as [number | null];
   const endedMs = performance.now();
