@@ -3,9 +3,11 @@
  * reader never meets one half replaced, and what is read is checked against its own name (I8).
  */
 
+import type { JetStreamClient } from "@nats-io/jetstream";
 import type { ObjectResult, ObjectStore } from "@nats-io/obj";
 import { type Fault, fault, FRAME_BYTES_MAX } from "@millrace/protocol";
 import { assert, fail, ok, type Result } from "@millrace/std";
+import { BlobEntries, type StoredBlob } from "./blob-entries.ts";
 import { digestOf, isDigest } from "./digest.ts";
 import { piecesOf } from "./object-pieces.ts";
 import { isConflict, storageFault } from "./storage.ts";
@@ -14,12 +16,19 @@ import { isConflict, storageFault } from "./storage.ts";
 export const BLOB_BYTES_MAX = 2 ** 31 - 1;
 
 export interface Blobs {
-  /** The digest, lower-case hex. Bytes that are already there, and whole, are not written again. */
+  /**
+   * The digest, lower-case hex. Bytes that are already there, and whole, are not written again, and
+   * count as put just now.
+   */
   put(bytes: Uint8Array): Promise<Result<string, Fault>>;
+  /** As a put of what is there; false where it is not. Its bytes are not looked at. */
+  touch(digest: string): Promise<Result<boolean, Fault>>;
   /** Faults: LOAD_FAILED where there is no such blob, DIGEST_MISMATCH, those of `storageFault`. */
   read(digest: string): Promise<Result<Uint8Array, Fault>>;
-  /** Removing what is not there is no fault. */
-  remove(digest: string): Promise<Result<void, Fault>>;
+  /** What is there, by digest. */
+  list(): Promise<Result<readonly StoredBlob[], Fault>>;
+  /** False where it was put again since it was listed, or is gone. */
+  remove(blob: StoredBlob): Promise<Result<boolean, Fault>>;
 }
 
 /** How the object store writes a digest down. */
@@ -31,9 +40,11 @@ const mismatch = (digest: string, what: string): Fault =>
 
 export class ObjectBlobs implements Blobs {
   readonly #objects: ObjectStore;
+  readonly #entries: BlobEntries;
 
-  constructor(objects: ObjectStore) {
+  constructor(client: JetStreamClient, objects: ObjectStore) {
     this.#objects = objects;
+    this.#entries = new BlobEntries(client);
   }
 
   async put(bytes: Uint8Array): Promise<Result<string, Fault>> {
@@ -45,8 +56,12 @@ export class ObjectBlobs implements Blobs {
     const digest = await digestOf(bytes);
     // Read in full and not only looked up, so that a damaged blob is replaced.
     const stored = await this.read(digest);
-    if (stored.ok) return ok(digest);
-    if (stored.error.code !== "LOAD_FAILED" && stored.error.code !== "DIGEST_MISMATCH") {
+    if (stored.ok) {
+      const touched = await this.touch(digest);
+      if (!touched.ok) return touched;
+      if (touched.value) return ok(digest);
+      // It was removed meanwhile.
+    } else if (stored.error.code !== "LOAD_FAILED" && stored.error.code !== "DIGEST_MISMATCH") {
       return stored;
     }
     try {
@@ -80,13 +95,29 @@ export class ObjectBlobs implements Blobs {
     }
   }
 
-  async remove(digest: string): Promise<Result<void, Fault>> {
+  async touch(digest: string): Promise<Result<boolean, Fault>> {
     assert(isDigest(digest), `${digest} is no digest`);
     try {
-      await this.#objects.delete(digest);
-      return ok(undefined);
+      return ok(await this.#entries.touch(digest));
     } catch (error) {
-      return fail(storageFault(error, `removing blob ${digest}`));
+      return fail(storageFault(error, `storing blob ${digest}`));
+    }
+  }
+
+  async list(): Promise<Result<readonly StoredBlob[], Fault>> {
+    try {
+      return ok(await this.#entries.list());
+    } catch (error) {
+      return fail(storageFault(error, "listing the blobs"));
+    }
+  }
+
+  async remove(blob: StoredBlob): Promise<Result<boolean, Fault>> {
+    assert(isDigest(blob.digest), `${blob.digest} is no digest`);
+    try {
+      return ok(await this.#entries.remove(blob));
+    } catch (error) {
+      return fail(storageFault(error, `removing blob ${blob.digest}`));
     }
   }
 }

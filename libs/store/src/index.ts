@@ -1,4 +1,5 @@
 export { type BlobCache, type BlobCacheOptions, createBlobCache } from "./cache.ts";
+export type { StoredBlob } from "./blob-entries.ts";
 export type { Blobs } from "./blobs.ts";
 export { digestOf, isDigest } from "./digest.ts";
 export { type DeadLetter, DeadLetters } from "./jobs/dead-letters.ts";
@@ -14,14 +15,15 @@ export {
   activate,
   addVersion,
   checkProvenance,
+  digestsOf,
   findSame,
   type ModelDraft,
   removeVersion,
   rollback,
   setLoaded,
-  unreferenced,
 } from "./records.ts";
 export type { RecordChange, Registry } from "./registry.ts";
+export { sweepBlobs } from "./sweep.ts";
 export { openStore, type Store, type StoreOptions } from "./store.ts";
 export { nextMessage, type Page, PAGE_MAX, type PagesOptions, pagesOf } from "./stream-pages.ts";
 export type { RegistryWatcher } from "./watch.ts";

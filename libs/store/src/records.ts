@@ -98,16 +98,8 @@ export function setLoaded(record: ModelRecord, loaded: boolean): Result<ModelRec
   return ok(record.loaded === loaded ? record : { ...record, loaded });
 }
 
-/** Digests of the first records that no record of the second list needs any more. */
-export function unreferenced(
-  gone: readonly ModelRecord[],
-  left: readonly ModelRecord[],
-): readonly string[] {
-  const kept = new Set(left.flatMap(digestsOf));
-  return [...new Set(gone.flatMap(digestsOf))].filter((digest) => !kept.has(digest));
-}
-
-const digestsOf = (record: ModelRecord): readonly string[] =>
+/** Of the files that a model's versions are of. */
+export const digestsOf = (record: ModelRecord): readonly string[] =>
   Object.values(record.versions).map((spec) => spec.digest);
 
 function noVersion(record: ModelRecord, version: number): Fault {

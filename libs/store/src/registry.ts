@@ -42,6 +42,8 @@ export interface Registry {
   get(name: string): Promise<Result<ModelRecord | undefined, Fault>>;
   /** Every record that validates, by name; the others are reported as process warnings. */
   list(): Promise<Result<readonly ModelRecord[], Fault>>;
+  /** The same, and INTERNAL where there is one that does not validate: then not all are known. */
+  listAll(): Promise<Result<readonly ModelRecord[], Fault>>;
   /**
    * What stands in the registry afterwards. `change` may be called several times. Adds the faults
    * of `change`, REGISTRY_CONFLICT, OVERLOADED (too many models) and MODEL_TOO_LARGE (of versions).
@@ -104,7 +106,18 @@ export class KvRegistry implements Registry {
     return read.ok ? ok(read.value.record) : read;
   }
 
-  async list(): Promise<Result<readonly ModelRecord[], Fault>> {
+  list(): Promise<Result<readonly ModelRecord[], Fault>> {
+    return this.#list(warn);
+  }
+
+  listAll(): Promise<Result<readonly ModelRecord[], Fault>> {
+    return this.#list(undefined);
+  }
+
+  /** @param pass is told of records that do not validate; without it they are faults. */
+  async #list(
+    pass: ((unreadable: Fault) => void) | undefined,
+  ): Promise<Result<readonly ModelRecord[], Fault>> {
     const names = await this.#names();
     if (!names.ok) return names;
     const records: ModelRecord[] = [];
@@ -113,7 +126,7 @@ export class KvRegistry implements Registry {
       for (const read of await Promise.all(some.map((name) => this.#read(name)))) {
         if (read.ok) {
           if (read.value.record !== undefined) records.push(read.value.record);
-        } else if (read.error.code === "INTERNAL") warn(read.error);
+        } else if (pass !== undefined && read.error.code === "INTERNAL") pass(read.error);
         else return read;
       }
     }

@@ -51,6 +51,7 @@ export async function openStore(
         : await models.open(REGISTRY_BUCKET, bucket),
     );
     const blobs = new ObjectBlobs(
+      client,
       create
         ? await objects.create(BLOB_BUCKET, { replicas, storage })
         : await objects.open(BLOB_BUCKET, false),

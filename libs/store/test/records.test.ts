@@ -10,7 +10,6 @@ import {
   removeVersion,
   rollback,
   setLoaded,
-  unreferenced,
 } from "../src/index.ts";
 import { digestNumber, draft, record } from "./specs.ts";
 
@@ -134,12 +133,5 @@ describe("taking away", () => {
     const made = record("m");
     expect(value(setLoaded(made, false)).loaded).toBe(false);
     expect(value(setLoaded(made, true))).toBe(made);
-  });
-
-  test("a blob goes when no record needs it any more", () => {
-    const before = record("m", 2);
-    const other = record("n", 1);
-    expect(unreferenced([before], [other])).toEqual([digestNumber(2)]);
-    expect(unreferenced([before], [before, other])).toEqual([]);
   });
 });

@@ -244,12 +244,12 @@ describe("blobs", () => {
     expect(Buffer.compare(read, bytes)).toBe(0);
   });
 
-  test("are written once", async () => {
-    const once = new Uint8Array(1000).fill(5);
+  test("are written once: a second put only says when it was", async () => {
+    const once = new Uint8Array(10_000).fill(5);
     value(await store.blobs.put(once));
     const before = await streamBytes();
     value(await store.blobs.put(once));
-    expect(await streamBytes()).toBe(before);
+    expect((await streamBytes()) - before).toBeLessThan(1_000);
   });
 
   test("puts of the same bytes at the same time both succeed", async () => {
@@ -257,15 +257,6 @@ describe("blobs", () => {
     const [a, b] = await Promise.all([store.blobs.put(twice), store.blobs.put(twice)]);
     expect(a).toEqual(b);
     expect(Buffer.compare(value(await store.blobs.read(value(a))), twice)).toBe(0);
-  });
-
-  test("can be removed, and removed again", async () => {
-    const digest = value(await store.blobs.put(new Uint8Array(10).fill(7)));
-    value(await store.blobs.remove(digest));
-    value(await store.blobs.remove(digest));
-    expect(await store.blobs.read(digest)).toMatchObject({ error: { code: "LOAD_FAILED" } });
-    value(await store.blobs.put(new Uint8Array(10).fill(7)));
-    expect(value(await store.blobs.read(digest))).toEqual(new Uint8Array(10).fill(7));
   });
 
   test("without bytes are refused", async () => {

@@ -5,11 +5,12 @@ import { type Fault, fault, type ModelRecord, modelRef } from "@millrace/protoco
 import { fail, ok, type Result } from "@millrace/std";
 import {
   activate,
+  digestsOf,
   removeVersion,
   rollback,
   setLoaded,
   type Store,
-  unreferenced,
+  sweepBlobs,
 } from "@millrace/store";
 import { type Cluster, openCluster } from "./connect.ts";
 import { usageError, valueOf } from "./failure.ts";
@@ -74,7 +75,9 @@ export function registerModel(program: Command): void {
   model
     .command("remove")
     .summary("remove a version or a model")
-    .description("Removes a version that is not active, or the whole model.")
+    .description(
+      "Removes a version that is not active, or the whole model, and files that no model needs.",
+    )
     .argument("<name>", "NAME@VERSION for one version, NAME for the whole model")
     .option("--yes", "confirms that the whole model goes")
     .action(runRemove);
@@ -132,10 +135,13 @@ async function runRemove(model: string, { yes }: { readonly yes?: true }): Promi
     }),
   );
   // After the record, so that nothing points to a blob that is gone.
-  const left = valueOf(await registry.list());
-  const unused = unreferenced(before === undefined ? [] : [before], left);
-  for (const digest of unused) valueOf(await cluster.store.blobs.remove(digest));
-  console.log(`${model} is removed${unused.length === 0 ? "" : ", and its file"}`);
+  const gone = before === undefined ? [] : [before];
+  const swept = await sweepBlobs(cluster.store, gone, Date.now());
+  const own = new Set(gone.flatMap(digestsOf));
+  const isFileGone = swept.ok && swept.value.some((digest) => own.has(digest));
+  console.log(`${model} is removed${isFileGone ? ", and its file" : ""}`);
+  const others = valueOf(swept).filter((digest) => !own.has(digest));
+  for (const digest of others) console.log(`blob ${digest} is removed: no model needs it`);
 }
 
 /** @throws CommandError where there is no such model, or the change is refused. */

@@ -28,6 +28,12 @@ import { CommandError, valueOf } from "./failure.ts";
 
 const INSPECT_LIMITS = { timeoutMs: 60_000, memoryBytesMax: 8 * 1024 ** 3 };
 
+/** What a push uses of the store. */
+export interface PushStore {
+  readonly registry: Pick<Store["registry"], "get" | "update">;
+  readonly blobs: Pick<Store["blobs"], "put" | "touch">;
+}
+
 export type Report = (line: string) => void;
 
 export interface Pushed {
@@ -45,9 +51,12 @@ export async function readDeclaration(path: string): Promise<Declaration> {
   return { ...declaration.value, file: resolve(dirname(path), declaration.value.file) };
 }
 
-/** @throws CommandError; the registry and the blobs are as before then, or a blob is unused. */
+/**
+ * @throws CommandError; the registry and the blobs are as before then, or a blob is unused until it
+ *   is swept, or what is registered is whole after a repetition.
+ */
 export async function pushModel(
-  store: Store,
+  store: PushStore,
   declaration: Declaration,
   report: Report,
 ): Promise<Pushed> {
@@ -68,6 +77,9 @@ export async function pushModel(
   report(`storing blob ${file.digest}`);
   valueOf(await store.blobs.put(bytes));
   const record = valueOf(await register(store, draft));
+  // A removal that saw nothing refer to the blob yet may have taken it meanwhile.
+  const isThere = valueOf(await store.blobs.touch(file.digest));
+  if (!isThere) valueOf(await store.blobs.put(bytes));
   const ref = modelRef(record.name, record.active);
   return { ref, outcome: before === undefined ? "first" : "updated", record };
 }
@@ -88,7 +100,7 @@ function findPushed(
 }
 
 /** Adds the version and makes it the one that answers, in one write. */
-async function register(store: Store, draft: ModelDraft): Promise<Result<ModelRecord, Fault>> {
+async function register(store: PushStore, draft: ModelDraft): Promise<Result<ModelRecord, Fault>> {
   const updated = await store.registry.update(draft.name, (record) => {
     const added = addVersion(record, draft);
     if (!added.ok) return added;

@@ -19,6 +19,7 @@ import { encodeJson, type Resident, subjects, type WorkerHeartbeat } from "@mill
 import { openStore, type Store } from "@millrace/store";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readCluster } from "../src/cluster.ts";
+import { pushModel } from "../src/push.ts";
 import { runProgram } from "../src/program.ts";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
@@ -210,6 +211,26 @@ describe("model", () => {
     expect((await run(["model", "list", "--json"])).out).toBe("[]\n");
     const gone = await run(["model", "show", "tiny"]);
     expect(gone).toMatchObject({ code: 1, err: expect.stringContaining("model list") });
+  });
+
+  test("push stores its file again where a removal took it before it was registered", async () => {
+    const taken: string[] = [];
+    const update: Store["registry"]["update"] = async (name, change) => {
+      const blobs = await store.blobs.list();
+      for (const blob of blobs.ok ? blobs.value : []) {
+        await store.blobs.remove(blob);
+        taken.push(blob.digest);
+      }
+      return store.registry.update(name, change);
+    };
+    const get: Store["registry"]["get"] = (name) => store.registry.get(name);
+    const raced = { blobs: store.blobs, registry: { get, update } };
+    const provenance = { source: "a test", upstreamName: "tiny", licence: "MIT" };
+    await pushModel(raced, { name: "raced", file: tiny, provenance }, () => undefined);
+    expect(taken).toHaveLength(1);
+    expect((await store.blobs.read(String(taken[0]))).ok).toBe(true);
+    const removed = await run(["model", "remove", "raced", "--yes"]);
+    expect(removed.out).toBe("raced is removed, and its file\n");
   });
 
   test("a device that fails is told with its reason", async () => {
