@@ -60,8 +60,8 @@ export function begin(
     ...(version === undefined ? {} : { version }),
     ...(webhook === undefined ? {} : { webhook }),
     state: "receiving",
-    // Results outlive their job's record, so no generation of a later job with this id is an earlier
-    // one's: it begins with the time.
+    // Results outlive their job's record, so a later job with this id must not have a generation
+    // that an earlier one had: it begins with the time.
     generation: before === undefined ? Math.max(1, nowMs) : before.generation + 1,
     createdAtMs: nowMs,
     items: 0,

@@ -44,7 +44,7 @@ export interface Heard {
 }
 
 /**
- * @param registry of a store that stays open: each store listens to its connection while that lasts.
+ * @param registry of a store that stays open: each one listens to its connection while that lasts.
  * @throws FaultError when NATS cannot be reached.
  */
 export async function readCluster(
