@@ -31,8 +31,9 @@ const EVENTS_MAX = 10_000;
 const LEARNED_HOURS_MIN = 3;
 
 /**
- * Reads `start,end,name,factor`, in order of start; `factor` may be empty. Fails with the first
- * line that is wrong.
+ * Reads `start,end,name,factor`, in order of start; `factor` may be empty. Events of different
+ * names may overlap, and their factors are then multiplied; those of one name may not, as a line
+ * given twice would count twice. Fails with the first line that is wrong.
  */
 export function parseEvents(text: string): Result<KnownEvent[], LineProblem> {
   const table = parseTable(text);
@@ -42,6 +43,7 @@ export function parseEvents(text: string): Result<KnownEvent[], LineProblem> {
     return fail(problemAt(1, `columns ${columns.join(",")}`, COLUMNS.join(",")));
   }
   const events: KnownEvent[] = [];
+  const ends = new Map<string, { readonly line: number; readonly endUs: number }>();
   for (const { line, cells } of rows) {
     const [start = "", end = "", name = "", factor = ""] = cells;
     const startUs = parseTimestampUs(start);
@@ -67,6 +69,12 @@ export function parseEvents(text: string): Result<KnownEvent[], LineProblem> {
     if (events.length === EVENTS_MAX) {
       return fail(problemAt(line, "too many events", `at most ${EVENTS_MAX}`));
     }
+    const before = ends.get(name);
+    if (before !== undefined && startUs < before.endUs) {
+      const problem = `${JSON.stringify(name)} overlaps itself at line ${before.line}`;
+      return fail(problemAt(line, problem, "events of one name one after the other"));
+    }
+    ends.set(name, { line, endUs });
     events.push({ name, startUs, endUs, factor: given });
   }
   return ok(events);

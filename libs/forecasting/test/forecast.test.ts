@@ -287,6 +287,15 @@ describe("known events", () => {
     expect(ratio).toBeLessThan(0.55);
   });
 
+  test("may follow each other under one name, and overlap under two", () => {
+    const rows = [
+      `${at(1)},${at(2)},sale,3`,
+      `${at(1)},${at(3)},fair,2`,
+      `${at(2)},${at(3)},sale,`,
+    ];
+    expect(eventsOf(...rows)).toHaveLength(3);
+  });
+
   test.each([
     ["2026-01-02,2026-01-01,x,1", "line 2: it ends at 2026-01-01"],
     ["soon,2026-01-01,x,1", 'line 2: "soon" is no time'],
@@ -296,6 +305,14 @@ describe("known events", () => {
     [
       "2026-01-05,2026-01-06,x,1\n2026-01-01,2026-01-02,x,1",
       "line 3: 2026-01-01T00:00:00Z is before",
+    ],
+    [
+      "2026-01-01,2026-01-02,x,1\n2026-01-01,2026-01-02,x,1",
+      'line 3: "x" overlaps itself at line 2',
+    ],
+    [
+      "2026-01-01,2026-01-09,x,1\n2026-01-02,2026-01-03,y,2\n2026-01-08,2026-01-10,x,3",
+      'line 4: "x" overlaps itself at line 2',
     ],
   ])("%s is refused", (line, reason) => {
     const events = parse(line);
