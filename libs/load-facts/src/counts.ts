@@ -7,7 +7,14 @@
 import { fail, ok, type Result } from "@millrace/std";
 import { fillGap, findGaps } from "./gaps.ts";
 import { DAY_US, HOUR_US } from "./series.ts";
-import { amountProblem, type LineProblem, parseAmount, problemAt, type Table } from "./table.ts";
+import {
+  AMOUNT_MAX,
+  amountProblem,
+  type LineProblem,
+  parseAmount,
+  problemAt,
+  type Table,
+} from "./table.ts";
 import { formatTimestamp, parseTimestampUs } from "./timestamp.ts";
 import type { Repair, Trace, TraceOptions } from "./trace.ts";
 
@@ -70,12 +77,16 @@ function readCounts(
       return fail(problemAt(line, amountProblem("count", amount), "a number of at least 0"));
     }
     const last = counts.at(-1);
+    const isPart = duplicates === "sum" && last !== undefined && atUs === last.atUs;
+    if (count + (isPart ? last.count : 0) > AMOUNT_MAX) {
+      return fail(problemAt(line, `count ${amount} is too large`, `at most ${AMOUNT_MAX} a step`));
+    }
     if (last !== undefined && atUs < last.atUs) {
       const before = `${formatTimestamp(atUs)} is before line ${last.line}`;
       return fail(problemAt(line, before, "rows in order of time; a clock may not jump back"));
     }
     if (last !== undefined && atUs === last.atUs) {
-      if (duplicates === "sum") {
+      if (isPart) {
         counts[counts.length - 1] = { ...last, count: last.count + count };
         repairs.push({ line, rule: "duplicate-summed", detail: `added to line ${last.line}` });
       } else if (count === last.count) {

@@ -3,7 +3,14 @@
 import { assert, fail, ok, type Result } from "@millrace/std";
 import { STEPS_MAX } from "./counts.ts";
 import { MINUTE_US } from "./series.ts";
-import { amountProblem, type LineProblem, parseAmount, problemAt, type Table } from "./table.ts";
+import {
+  AMOUNT_MAX,
+  amountProblem,
+  type LineProblem,
+  parseAmount,
+  problemAt,
+  type Table,
+} from "./table.ts";
 import { parseTimestampUs } from "./timestamp.ts";
 import type { Trace, TraceOptions } from "./trace.ts";
 
@@ -53,6 +60,9 @@ export function parseRequests(
       const amount = parseAmount(cell);
       if (amount === undefined) {
         return fail(problemAt(line, amountProblem(name, cell), "a number of at least 0"));
+      }
+      if (amount > AMOUNT_MAX) {
+        return fail(problemAt(line, `${name} ${cell} is too large`, `at most ${AMOUNT_MAX}`));
       }
       const sum = sums[which] as number[];
       sum[step] = (sum[step] as number) + amount;

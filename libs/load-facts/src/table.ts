@@ -68,6 +68,12 @@ export function parseTable(text: string): Result<Table, LineProblem> {
   return ok({ columns, rows });
 }
 
+/**
+ * Requests of a step or tokens of a request at most: 280 million a second for an hour. What is
+ * above is a damaged file, and would swallow all other counts in a sum.
+ */
+export const AMOUNT_MAX = 1_000_000_000_000;
+
 /** A finite number of at least 0, or undefined. */
 export function parseAmount(text: string): number | undefined {
   if (!/^\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/.test(text)) return undefined;

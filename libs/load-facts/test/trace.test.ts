@@ -101,6 +101,8 @@ describe("counts", () => {
     const parts = csv("timestamp,count", "0,3", "60,4", "60,9", "120,5");
     expect(refusal(parts)).toContain("line 4: 1970-01-01T00:01:00Z twice: 4 at line 3, now 9");
     expect(read(parts, { duplicates: "sum" }).series.values).toEqual([3, 13, 5]);
+    const large = parseTrace(csv("timestamp,count", "0,6e11", "0,6e11"), { duplicates: "sum" });
+    expect(large).toMatchObject({ ok: false, error: { line: 3 } });
   });
 
   test("a row slightly off its step is moved to it", () => {
@@ -114,6 +116,10 @@ describe("counts", () => {
   test.each([
     [csv("timestamp,count", "0,1", "60,-2"), "line 3: count -2 is negative"],
     [csv("timestamp,count", "0,1", "60,NaN"), 'line 3: count "NaN" is no number'],
+    [
+      csv("timestamp,count", "0,1", "60,1e300"),
+      "line 3: count 1e300 is too large; expected at most",
+    ],
     [csv("timestamp,count", "0,1", "soon,2"), 'line 3: timestamp "soon" is no time'],
     [
       csv("timestamp,count", "0,1", "60,2", "30,2"),
@@ -159,6 +165,7 @@ describe("single requests", () => {
 
   test.each([
     [csv("t_ms,input_tokens", "50,1", "40,1"), "line 3: earlier than the row before"],
+    [csv("t_ms,input_tokens", "50,1e13"), "line 2: input_tokens 1e13 is too large"],
     [csv("t_ms,input_tokens", "50,x"), 'line 2: input_tokens "x" is no number'],
     [csv("t_seconds", "1e15"), "line 2: too long a span"],
     [
