@@ -42,7 +42,8 @@ export {
   resultOf,
   type SteadyState,
 } from "./journal.ts";
-export { describeFailure, type Evidence, judge, type Judgement, type Row } from "./judge.ts";
+export type { Evidence, Row } from "./evidence.ts";
+export { describeFailure, judge, type Judgement } from "./judge.ts";
 export {
   type Ending,
   LATE_SLACK_US,

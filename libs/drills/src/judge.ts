@@ -13,9 +13,15 @@ import {
 import { type AddedLatency, addedLatency } from "./added-latency.ts";
 import { type Availability, availabilityOf } from "./availability.ts";
 import type { Drill } from "./drill.ts";
-import { type FaultEffect, faultEffects, type InjectedFault, slowUsOf } from "./effects.ts";
+import { type FaultEffect, faultEffects, slowUsOf } from "./effects.ts";
+import { type Evidence, type Row, VIOLATIONS_SHOWN } from "./evidence.ts";
 import {
-  type Attempts,
+  addedLatencyRows,
+  objectiveRows,
+  overloadRows,
+  retryBudgetRows,
+} from "./objective-rows.ts";
+import {
   overloadFigures,
   type OverloadFigures,
   sheddingSpans,
@@ -28,37 +34,9 @@ import {
   type Span,
   verdictOf,
 } from "./ledger.ts";
-import { factsOf, type RestLevel } from "./observe.ts";
+import { factsOf } from "./observe.ts";
 import { type RetryBudgetFigures, retryBudgetFigures } from "./retry-budget.ts";
 import { showSpan } from "./reading.ts";
-
-export interface Evidence {
-  readonly requests: readonly LedgerRequest[];
-  readonly jobs: readonly LedgerJob[];
-  readonly faults: readonly InjectedFault[];
-  readonly rest: readonly RestLevel[];
-  /** Absent where the ingresses did not say. */
-  readonly attempts?: Attempts;
-  /** Of the cluster; each has a budget of its own. */
-  readonly ingresses?: number;
-  /** Planned and not injected, with the reason. */
-  readonly refused: readonly string[];
-  /** Probes of the hypothesis that were out of tolerance, and a guard that ended the drill. */
-  readonly deviations: readonly string[];
-  /** Since the start of the load: before the first fault, and when all had ended. */
-  readonly calmUntilUs: number;
-  readonly endedUs: number;
-}
-
-export interface Row {
-  /** An invariant, or the name of an objective. */
-  readonly id: string;
-  readonly meaning: string;
-  readonly held: boolean;
-  readonly evidence: string;
-  /** The first of what broke it. */
-  readonly violations: readonly string[];
-}
 
 export interface Judgement {
   /** Those that count for availability: no poison, nothing that a limit refused, nothing shed. */
@@ -89,8 +67,6 @@ export interface Judgement {
   readonly rows: readonly Row[];
   readonly passed: boolean;
 }
-
-const VIOLATIONS_SHOWN = 10;
 
 const INVARIANTS: Readonly<
   Partial<Record<InvariantId, { meaning: string; make: (report: Report) => Checker }>>
@@ -209,184 +185,4 @@ function invariantRows(
       },
     ];
   });
-}
-
-interface Figures {
-  readonly availability: Availability;
-  readonly failed: number;
-  readonly counted: number;
-  readonly faults: readonly FaultEffect[];
-}
-
-/** Who had nothing to do stands in the evidence, because such a fault proves little. */
-function injectedEvidence(faults: readonly InjectedFault[]): string {
-  const unfelt = faults.filter(
-    ({ idle, targets }) => targets.length > 0 && idle.length === targets.length,
-  );
-  const unless = unfelt.length === 0 ? "" : `, ${unfelt.length} of them into idle members`;
-  return `${faults.length} injected${unless}`;
-}
-
-function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): readonly Row[] {
-  const { availability, recoveredWithinUs } = drill.objectives;
-  const slow = figures.faults.filter(
-    ({ recoveredAfterUs }) =>
-      recoveredAfterUs === undefined || recoveredAfterUs > recoveredWithinUs,
-  );
-  const poison = evidence.requests.filter((request) => request.poison);
-  const wrong = poison.filter((request) => verdictOf(request) === "failed");
-  const row = (id: string, meaning: string, said: string, violations: readonly string[]): Row => ({
-    id,
-    meaning,
-    held: violations.length === 0,
-    evidence: said,
-    violations: violations.slice(0, VIOLATIONS_SHOWN),
-  });
-  const percent = figures.availability.percent;
-  return [
-    row(
-      "availability",
-      `at least ${availability} % of the requests got their right answer in time`,
-      `${figures.failed} of ${figures.counted} failed`,
-      percent >= availability ? [] : [`${percent.toFixed(4)} % of the requests`],
-    ),
-    row(
-      "recovery",
-      `targets are back and nothing fails ${showSpan(recoveredWithinUs)} after a fault`,
-      `${figures.faults.length} faults`,
-      slow.map(({ name, recoveredAfterUs: us }) => {
-        return us === undefined
-          ? `${name}: never`
-          : `${name}: after ${showSpan(Math.round(us / 1000) * 1000)}`;
-      }),
-    ),
-    row(
-      "faults",
-      "every fault of the method was injected, and what can be counted acted",
-      injectedEvidence(evidence.faults),
-      [
-        ...evidence.refused,
-        ...evidence.faults
-          .filter(({ acted }) => acted === 0)
-          .map(({ kind, name }) => `${name}: ${kind} met nothing`),
-      ],
-    ),
-    ...(drill.load.jobs === undefined
-      ? []
-      : [
-          row(
-            "jobs",
-            "every job is accepted, however often its client has to ask",
-            `${evidence.jobs.length} submitted`,
-            evidence.jobs.length === 0
-              ? ["none was submitted"]
-              : evidence.jobs
-                  .filter(({ acceptedUs }) => acceptedUs === undefined)
-                  .map(({ key, status, code }) => `${key} got ${status} ${code}`),
-          ),
-        ]),
-    row(
-      "hypothesis",
-      "the steady state held before and after, and no guard was broken",
-      `${evidence.deviations.length} deviations`,
-      evidence.deviations,
-    ),
-    ...(poison.length === 0
-      ? []
-      : [
-          row(
-            "poison",
-            "an input that no model can run gets a 4xx of its own",
-            `${poison.length} poison inputs`,
-            wrong.map(({ id, status, code }) => `${id} got ${status} ${code}`),
-          ),
-        ]),
-  ];
-}
-
-/** What must hold while more is asked than there is. */
-function overloadRows(
-  { objectives: { overload: wanted } }: Drill,
-  figures: OverloadFigures | undefined,
-  tickets: number | undefined,
-): readonly Row[] {
-  if (wanted === undefined) return [];
-  const row = (id: string, meaning: string, held: boolean, evidence: string): Row => ({
-    id,
-    meaning,
-    held,
-    evidence,
-    violations: held ? [] : [evidence],
-  });
-  const { capacity, goodputPercent, ticketsMax } = wanted;
-  const said = tickets === undefined ? "the ingresses did not say" : tickets.toFixed(3);
-  const budget = `at most ${ticketsMax} tickets for a request, retries and hedges included`;
-  if (figures === undefined) {
-    const why = "nothing was asked in the time of a thundering herd";
-    return [row("goodput", "more is asked than there is", false, why)];
-  }
-  const { goodputPercent: percent, goodputPerSecond, askedPerSecond } = figures;
-  const came = `${goodputPerSecond.toFixed(1)}/s, ${percent.toFixed(1)} %`;
-  return [
-    row(
-      "goodput",
-      `at least ${goodputPercent} % of ${capacity} requests/s are answered rightly and in time`,
-      percent >= goodputPercent,
-      `${came}; ${Math.round(askedPerSecond)}/s were asked`,
-    ),
-    row(
-      "p99-admitted",
-      "99 in 100 of what was not refused are served inside their deadlines",
-      figures.p99OfDeadline <= 1,
-      `${figures.missed} of ${figures.admitted} missed it, p99 ${figures.p99Ms.toFixed(0)} ms`,
-    ),
-    row("tickets", budget, tickets !== undefined && tickets <= ticketsMax, said),
-  ];
-}
-
-function addedLatencyRows(
-  { objectives: { addedLatency: allowed } }: Drill,
-  added: AddedLatency | undefined,
-): readonly Row[] {
-  if (allowed === undefined) return [];
-  const { fault, windowUs, p99UsMax } = allowed;
-  const held = added !== undefined && added.addedP99Ms <= p99UsMax / 1000;
-  const said =
-    added === undefined
-      ? "too few requests to tell"
-      : `p99 ${added.disturbedP99Ms.toFixed(1)} ms of ${added.disturbed} requests, ` +
-        `${added.undisturbedP99Ms.toFixed(1)} ms of ${added.undisturbed} between`;
-  const worst = (added?.faults ?? []).toSorted((a, b) => b.p99Ms - a.p99Ms);
-  const each = worst.map(({ name, p99Ms, maxMs }) => {
-    return `${name}: p99 ${p99Ms.toFixed(1)} ms, at most ${maxMs.toFixed(1)} ms`;
-  });
-  const meaning =
-    `a ${fault} adds at most ${showSpan(p99UsMax)} at p99 ` +
-    `to what is open or asked within ${showSpan(windowUs)}`;
-  const violations = held ? [] : each.length > 0 ? each.slice(0, VIOLATIONS_SHOWN) : [said];
-  return [{ id: "added-latency", meaning, held, evidence: said, violations }];
-}
-
-/** A drill in which no retry was denied did not come to the budget's end, and shows nothing. */
-function retryBudgetRows(
-  { objectives: { retryBudget: given } }: Drill,
-  figures: RetryBudgetFigures | undefined,
-): readonly Row[] {
-  if (given === undefined) return [];
-  const { share, perSecond, burst } = given;
-  const isKept = figures !== undefined && figures.repeated <= figures.allowed;
-  const said =
-    figures === undefined
-      ? "the ingresses did not say"
-      : `${figures.repeated} of ${figures.allowed}, ${figures.denied} more were denied`;
-  const violations = [
-    ...(isKept ? [] : [said]),
-    ...(figures?.denied === 0 ? ["none was denied: the budget was not used up"] : []),
-  ];
-  const meaning =
-    `an ingress sends at most ${share} tickets more for each request, ${perSecond} a second ` +
-    `and ${burst} at once`;
-  return [
-    { id: "retry-budget", meaning, held: violations.length === 0, evidence: said, violations },
-  ];
 }

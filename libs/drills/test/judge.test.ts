@@ -96,7 +96,7 @@ describe("judge", () => {
     expect(judgement.rows.find(({ id }) => id === "I5")?.held).toBe(false);
   });
 
-  test("is red for a job that was never accepted, which is not lost, and where there was none", () => {
+  test("is red for a job never accepted, which is not lost, and where there was none", () => {
     const refused = job({ acceptedUs: undefined, endedUs: undefined, ids: [], results: [] });
     expect(judge(DRILL, { ...EVIDENCE, jobs: [job(), refused] })).toMatchObject({
       jobs: 1,

@@ -105,7 +105,7 @@ export type Fact =
       readonly job: string;
       readonly item: number;
       readonly content: string | undefined;
-      /** The code that it failed with although its input is good; absent where that is not known. */
+      /** Its code, where it failed although its input is good; absent where that is not known. */
       readonly failed?: string | undefined;
     };
 

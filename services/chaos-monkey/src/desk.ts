@@ -68,7 +68,7 @@ export class Desk {
     return { ok: true, value: [id] };
   }
 
-  /** Those, too, that are being injected: they could else begin when all is thought to be healed. */
+  /** Those, too, that are being injected: they could begin when all is thought to be healed. */
   healAll(): Promise<readonly string[]> {
     const healed = this.#last.then(async () => {
       const all = [...this.#active.values()];

@@ -72,7 +72,7 @@ export class Method {
       .map(({ kind, targets }) => [kind, ...targets].join(" "));
   }
 
-  /** From the monkey's journal. What the monkey draws by itself, and no step asked for, counts too. */
+  /** From the monkey's journal. What it draws by itself, and no step asked for, counts too. */
   heard({ acted, atUs, end = "healed", event, fault }: ChaosEvent): void {
     if (fault === undefined) return;
     if (event === "injected") this.#follow(fault.kind, fault);
