@@ -42,7 +42,7 @@ interface Member {
  * time from one look to the next of those who look at their heartbeats only, every 100 ms.
  */
 const AHEAD_US_MAX = 150_000;
-/** Looks that come late count in the end: a process that always stalls must suspect somebody too. */
+/** Late looks count in the end: a process that always stalls must suspect somebody too. */
 const LATE_LOOKS_MAX = 4;
 
 export class Membership {
