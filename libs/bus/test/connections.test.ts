@@ -46,7 +46,7 @@ test("where either side does not say which, the name is believed", () => {
   expect(connections.ended(endOf(6))).toBe(id);
 });
 
-test("the broker names a connection as the bus does, and a new one after it came back", async () => {
+test("the broker names a connection as the bus does, and another one after a break", async () => {
   await using stack = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "millrace-bus-"));
   stack.defer(() => rm(directory, { recursive: true }));
