@@ -1,6 +1,6 @@
 /** Turns heartbeats into events of the elastic core, on its clock, and knows who is there. */
 
-import type { Bus } from "@millrace/bus";
+import { type Bus, Connections } from "@millrace/bus";
 import type { ElasticEvent, Pool } from "@millrace/elasticity";
 import type { HeardWorker } from "@millrace/fleet";
 import {
@@ -46,11 +46,13 @@ export function openHearing(options: {
 }): Hearing {
   const { bus, clock, log, nowUs, post } = options;
   const heard = new Map<string, Heard>();
+  const connections = new Connections();
   let crossed: Crossed[] = [];
   bus.subscribe(WORKER_HEARTBEATS, (bytes, subject) => {
     const beat = decodeJson(workerHeartbeatSchema, bytes);
     if (!beat.ok) return log.warn({ subject, ...beat.error }, "a heartbeat was not understood");
     const { id, kind, lifecycle, zone } = beat.value;
+    connections.heard(beat.value);
     const pool = poolOf(beat.value);
     const { crossedBytes = 0, incarnation } = beat.value;
     const before = heard.get(id);
@@ -76,7 +78,7 @@ export function openHearing(options: {
   });
   bus.subscribe(DISCONNECTS, (bytes) => {
     const disconnect = decodeJson(disconnectSchema, bytes);
-    const id = disconnect.ok ? disconnect.value.client.name : undefined;
+    const id = disconnect.ok ? connections.ended(disconnect.value) : undefined;
     if (id === undefined || !heard.delete(id)) return;
     post({ type: "workerLost", id });
   });
