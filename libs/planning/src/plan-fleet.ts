@@ -6,7 +6,7 @@
 
 import type { PriceBook } from "@millrace/costing";
 import { assert } from "@millrace/std";
-import { type DueWork, fillByDue } from "./deferring.ts";
+import { type DueWork, FILL_SHARE, fillByDue } from "./deferring.ts";
 import { type PackKind, type PackModel, type Packed, packModels } from "./packing.ts";
 import type {
   Capacity,
@@ -19,7 +19,7 @@ import type {
   Reason,
   Waiting,
 } from "./plan.ts";
-import { Shortfalls } from "./shortfalls.ts";
+import { dollars, Shortfalls } from "./shortfalls.ts";
 import {
   blendedMicrosPerHour,
   priceOf,
@@ -57,10 +57,15 @@ export function planFleet(request: PlanRequest): Plan {
     packStep(request, kinds, at, 1, shortfalls),
   );
   const deferred = deferWork(request, packed, shortfalls);
+  let droppedSteps = 0;
   const steps = packed.map((each, at) => {
     const step = arrange(request, each, deferred, at, []);
-    return withinBudget(request, kinds, step, at, shortfalls);
+    const paid = withinBudget(request, kinds, step, at, shortfalls);
+    // What may wait goes first: none of it is left in a step that was cut to the budget.
+    if (paid !== step) for (const { added } of deferred.values()) droppedSteps += added[at] ?? 0;
+    return paid;
   });
+  if (droppedSteps > 0) sayDropped(request, deferred, droppedSteps, shortfalls);
   const micros = steps.reduce((sum, step) => sum + (step.microsPerHour * stepUs) / HOUR_US, 0);
   return { startUs, stepUs, steps, micros: Math.round(micros), infeasible: shortfalls.all() };
 }
@@ -165,32 +170,49 @@ interface Deferred {
   readonly waiting: Waiting;
 }
 
+/** What may wait for workers of one kind. */
+interface Work {
+  readonly due: readonly DueWork[];
+  readonly models: readonly string[];
+  /** Workers that its models may have, and whether a budget holds one of them to fewer. */
+  readonly limit: number;
+  readonly isBudget: boolean;
+  readonly microsPerHour: number;
+}
+
 /** So that work that may wait is done when it is due, by kind. */
 function deferWork(
   request: PlanRequest,
   packed: readonly PackedStep[],
   shortfalls: Shortfalls,
 ): Map<string, Deferred> {
-  const works = new Map<string, { due: DueWork[]; models: string[]; limit: number }>();
+  const works = new Map<string, Work>();
   for (const demand of request.demands) {
     if (demand.deferrable === undefined) continue;
-    const [kind, capacity] = bulkKindOf(request, demand) ?? [];
-    if (kind === undefined || capacity === undefined) continue;
+    const bulk = bulkKindOf(request, demand);
+    if (bulk === undefined) continue;
+    const { kind, capacity, microsPerHour } = bulk;
     const perStep = (capacity * request.stepUs) / SECOND_US;
     const due = dueOf(demand.deferrable, packed.length).map(({ withinSteps, requests }) => ({
       withinSteps,
       work: requests / perStep,
     }));
     if (due.length === 0) continue;
-    const before = works.get(kind) ?? { due: [], models: [], limit: 0 };
+    const none: Work = { due: [], models: [], limit: 0, isBudget: false, microsPerHour };
+    const before = works.get(kind) ?? none;
+    const byBudget = Math.floor((demand.budgetMicrosPerHour ?? Infinity) / microsPerHour);
     works.set(kind, {
+      ...before,
       due: [...before.due, ...due],
       models: [...before.models, demand.model],
-      limit: before.limit + demand.workersMax,
+      limit: before.limit + Math.min(demand.workersMax, byBudget),
+      isBudget: before.isBudget || byBudget < demand.workersMax,
     });
   }
   return new Map(
-    [...works].map(([kind, { due, limit, models }]) => {
+    [...works].map(([kind, { due, limit, models, isBudget, microsPerHour }]) => {
+      const paid = Math.floor((request.rules.budgetMicrosPerHour ?? Infinity) / microsPerHour);
+      const most = Math.min(limit, paid);
       const troughs = packed.map((step, at) => ({
         workers: step.workers.get(kind) ?? 0,
         free:
@@ -198,21 +220,17 @@ function deferWork(
           expectedRoom(request, step, kind, at) +
           spareOf(request, step.workers.get(kind) ?? 0),
       }));
-      const { added, undone } = fillByDue(troughs, due, Math.min(WORKERS_MAX, limit));
+      const { added, undone } = fillByDue(troughs, due, Math.min(WORKERS_MAX, most));
       const amount = due.reduce((sum, { work }) => sum + work, 0);
       const hours = (work: number): number => (work * request.stepUs) / HOUR_US;
+      const isHeld = isBudget || paid < limit;
       if (undone > 0) {
-        const message =
-          `${hours(undone).toFixed(1)} of ${hours(amount).toFixed(1)} worker-hours that may wait ` +
-          `are not done in time by ${limit} workers: raise the limit, or let them wait longer`;
-        const [needed, allowed] = [amount, amount - undone];
-        shortfalls.add({
-          atUs: 0,
-          of: "deferrable work",
-          limit: "workersMax",
-          needed,
-          allowed,
-          message,
+        shortfalls.addUndone({
+          of: `deferrable work of ${models.join(", ")}`,
+          limit: isHeld ? "budget" : "workersMax",
+          hours: hours(amount),
+          undoneHours: hours(undone),
+          by: `by ${most} workers${isHeld ? ", which is what the budget pays for" : ""}`,
         });
       }
       const workerHours = hours(amount);
@@ -256,12 +274,14 @@ function expectedRoom(request: PlanRequest, step: PackedStep, kind: string, at: 
 }
 
 /** The kind whose requests are cheapest for the model. */
-function bulkKindOf(request: PlanRequest, demand: ModelDemand): [string, number] | undefined {
+function bulkKindOf(request: PlanRequest, demand: ModelDemand) {
   const capacities = plannedCapacities(request, demand);
-  const able = packKindsOf(request).filter(({ kind }) => (capacities.get(kind) ?? 0) > 0);
-  const unit = (kind: PackKind): number => kind.microsPerHour / (capacities.get(kind.kind) ?? 1);
-  const best = able.sort((a, b) => unit(a) - unit(b))[0];
-  return best === undefined ? undefined : [best.kind, capacities.get(best.kind) ?? 0];
+  const able = packKindsOf(request).flatMap(({ kind, microsPerHour }) => {
+    const capacity = capacities.get(kind) ?? 0;
+    return capacity === 0 ? [] : [{ kind, capacity, microsPerHour }];
+  });
+  const unit = (each: (typeof able)[number]): number => each.microsPerHour / each.capacity;
+  return able.sort((a, b) => unit(a) - unit(b))[0];
 }
 
 function arrange(
@@ -312,15 +332,15 @@ function withinBudget(
 ): PlanStep {
   const budget = request.rules.budgetMicrosPerHour;
   if (budget === undefined || step.microsPerHour <= budget) return step;
-  const { atUs, microsPerHour: needed } = step;
-  const of = "the fleet";
-  shortfalls.addLimit({ of, limit: "budget", needed, allowed: budget, atUs }, budget / needed);
   const planned = (share: number): PlanStep => {
     const packed = packStep(request, kinds, at, share, new Shortfalls());
     return arrange(request, packed, new Map(), at, [{ rule: "budget", servedShare: share }]);
   };
   const whole = planned(1);
-  if (whole.microsPerHour <= budget) return whole;
+  const { atUs, microsPerHour: needed } = whole;
+  if (needed <= budget) return whole;
+  const of = "the fleet";
+  shortfalls.addLimit({ of, limit: "budget", needed, allowed: budget, atUs }, budget / needed);
   let low = 0;
   let high = 1;
   for (let halving = 0; halving < BUDGET_HALVINGS; halving++) {
@@ -331,6 +351,23 @@ function withinBudget(
   const least = planned(low);
   // Not even the models' least copies are paid for: nothing runs rather than more than is allowed.
   return least.microsPerHour <= budget ? least : empty(least);
+}
+
+function sayDropped(
+  { rules, stepUs }: PlanRequest,
+  deferred: ReadonlyMap<string, Deferred>,
+  droppedSteps: number,
+  shortfalls: Shortfalls,
+): void {
+  const hours = [...deferred.values()].reduce((sum, { waiting }) => sum + waiting.workerHours, 0);
+  const room = (FILL_SHARE * droppedSteps * stepUs) / HOUR_US;
+  shortfalls.addUndone({
+    of: "deferrable work of the fleet",
+    limit: "budget",
+    hours,
+    undoneHours: Math.min(hours, room),
+    by: `within the fleet's budget of ${dollars(rules.budgetMicrosPerHour ?? 0)}`,
+  });
 }
 
 const empty = (step: PlanStep): PlanStep => ({

@@ -3,6 +3,15 @@
 import { MICROS } from "@millrace/costing";
 import type { Shortfall } from "./plan.ts";
 
+interface Undone {
+  readonly of: string;
+  readonly limit: "budget" | "workersMax";
+  readonly hours: number;
+  readonly undoneHours: number;
+  /** Whose limit it is, in words. */
+  readonly by: string;
+}
+
 export class Shortfalls {
   readonly #worst = new Map<string, Shortfall>();
 
@@ -28,9 +37,18 @@ export class Shortfalls {
     this.add({ ...limit, message });
   }
 
+  /** Work that may wait, and of which not all is done by when it is due, in worker-hours. */
+  addUndone({ of, limit, hours, undoneHours, by }: Undone): void {
+    const remedy = limit === "budget" ? "raise it" : "raise the limit";
+    const message =
+      `${undoneHours.toFixed(1)} of ${hours.toFixed(1)} worker-hours that may wait ` +
+      `are not done in time ${by}: ${remedy}, or let them wait longer`;
+    this.add({ atUs: 0, of, limit, needed: hours, allowed: hours - undoneHours, message });
+  }
+
   all(): Shortfall[] {
     return [...this.#worst.values()];
   }
 }
 
-const dollars = (micros: number): string => `${(micros / MICROS).toFixed(2)} an hour`;
+export const dollars = (micros: number): string => `${(micros / MICROS).toFixed(2)} an hour`;

@@ -22,6 +22,11 @@ import {
 } from "../src/index.ts";
 
 const STEP_US = 300_000_000;
+/** Spot workers that are there, or on their way. */
+const PRESENT = new Map([
+  ["us-east-2a", 6],
+  ["us-east-2b", 4],
+]);
 
 const demand = (rates: readonly number[], rest: Partial<ModelDemand> = {}): ModelDemand => ({
   model: "resnet",
@@ -151,6 +156,41 @@ describe("a plan", () => {
     ]);
   });
 
+  test("holds deferrable work to its model's budget, and says what that leaves undone", () => {
+    const deferrable = { backlog: 10_000_000, arrivals: [0, 0] };
+    const budgetMicrosPerHour = 3_000_000;
+    const plan = planFleet(request([demand([90, 90], { deferrable, budgetMicrosPerHour })]));
+    expect(Math.max(...plan.steps.map((step) => step.microsPerHour))).toBe(3 * 978_000);
+    expect(plan.infeasible.map(({ limit, message }) => [limit, message])).toEqual([
+      [
+        "budget",
+        expect.stringMatching(/^\d+\.\d of 29\.2 .* by 3 workers, which is what the budget/),
+      ],
+    ]);
+  });
+
+  test("holds deferrable work to what the fleet's budget pays for", () => {
+    const deferrable = { backlog: 10_000_000, arrivals: [0, 0] };
+    const rules = { ...PLAN_RULES, budgetMicrosPerHour: 5_000_000 };
+    const plan = planFleet(request([demand([90, 90], { deferrable })], { rules }));
+    expect(plan.steps.map((step) => step.microsPerHour)).toEqual([5 * 978_000, 5 * 978_000]);
+    expect(plan.infeasible.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^\d+\.\d of 29\.2 .* by 5 workers, which is what the budget/),
+    ]);
+  });
+
+  test("says that a budget which binds leaves work that may wait undone", () => {
+    // The load of bert takes a CPU, so that two GPUs more are above the budget.
+    const deferrable = { backlog: 30_000, arrivals: [0] };
+    const demands = [demand([0], { deferrable }), demand([9], { model: "bert", variant: "fp32" })];
+    const rules = { ...PLAN_RULES, budgetMicrosPerHour: 2_000_000 };
+    const plan = planFleet(request(demands, { rules }));
+    expect(plan.steps[0]?.needed.get("gpu-l4")).toBeUndefined();
+    expect(plan.infeasible.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^0\.1 of 0\.1 worker-hours that may wait .* budget of 2\.00 an hour/),
+    ]);
+  });
+
   test("puts deferrable work on the spare spot workers before it adds others", () => {
     // Seven workers' load, 0.63 of one free; the spare one of them takes what remains.
     const deferrable = { backlog: 0, arrivals: [36_000, 0] };
@@ -246,6 +286,29 @@ describe("spreading", () => {
     const total = (workersMax: number): number =>
       countOf(spreadWorkers("gpu-l4", 20, offers, SPOT_RULES, { ...ground, workersMax }), "gpu-l4");
     expect([20, 21, 30].map(total)).toEqual([20, 21, 23]);
+  });
+
+  test.each([
+    ["beside spot that starts", Number.POSITIVE_INFINITY, { spot: 10, "on-demand": 6 }],
+    ["as far as there is room beside it", 12, { spot: 6, "on-demand": 6 }],
+    ["and spot that takes work, where there is none", 10, { spot: 4, "on-demand": 6 }],
+  ])("keeps who stands in for spot, %s", (_, workersMax, expected) => {
+    // Ten on demand stood in; of the spot workers only the four in the second zone take work.
+    const groups = spreadWorkers("gpu-l4", 10, offers, SPOT_RULES, {
+      present: (zone, lifecycle) =>
+        lifecycle === "on-demand" ? (zone === "us-east-2a" ? 10 : 0) : (PRESENT.get(zone) ?? 0),
+      open: () => true,
+      ready: (zone) => (zone === "us-east-2b" ? 4 : 0),
+      workersMax,
+    });
+    const count = (lifecycle: string): number =>
+      countOf(
+        groups.filter((group) => group.lifecycle === lifecycle),
+        "gpu-l4",
+      );
+    expect({ spot: count("spot"), "on-demand": count("on-demand") }).toEqual(expected);
+    const second = groups.find(({ lifecycle, zone }) => lifecycle === "spot" && zone.endsWith("b"));
+    expect(second?.count).toBe(4);
   });
 
   test("buys on demand what closed zones cannot give, without the spare", () => {
