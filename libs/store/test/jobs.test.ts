@@ -17,8 +17,10 @@ import {
 } from "@millrace/protocol";
 import { fail, ok, present, type Result } from "@millrace/std";
 import { jetstream } from "@nats-io/jetstream";
+import { Objm, type ObjectStoreMeta } from "@nats-io/obj";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf, type JobStore, openJobStore, openStore, type Task } from "../src/index.ts";
+import { BucketObjects } from "../src/jobs/job-objects.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const QUEUED_MAX = 20;
@@ -264,6 +266,21 @@ test("uploads of the same bytes at the same time are all stored", async () => {
     expect(value(upload)).toEqual({ digest, bytes: bytes.length });
   }
   expect(bytes.equals(value(await store.objects.read("many", digest)))).toBe(true);
+});
+
+test("an upload whose name is another's, and then nobody's, is filed after all", async () => {
+  const client = jetstream((await connectAs("ingress")).connection, { checkAPI: false });
+  const bucket = await new Objm(client).open(JOB_OBJECT_BUCKET, false);
+  let lost = 0;
+  const raced = Object.assign(Object.create(bucket) as typeof bucket, {
+    update: (name: string, meta: ObjectStoreMeta) =>
+      lost++ === 0 ? Promise.reject(new Error("the name is taken")) : bucket.update(name, meta),
+  });
+  const bytes = Buffer.from("between two others");
+  const source = Readable.from([bytes]);
+  const objects = new BucketObjects(client, raced);
+  const { digest } = value(await objects.receive("third", { source, bytesMax: 100 }));
+  expect(bytes.equals(value(await objects.read("third", digest)))).toBe(true);
 });
 
 test("an object whose bytes are gone is a fault, not a wait for ever", async () => {

@@ -49,6 +49,8 @@ class UploadError extends Error {
   }
 }
 
+/** Somebody else is faster in each lost one, so few are enough. */
+const FILINGS_MAX = 4;
 const OBJECT = { max_chunk_size: FRAME_BYTES_MAX };
 
 export class BucketObjects implements JobObjects {
@@ -115,17 +117,22 @@ export class BucketObjects implements JobObjects {
       const message = `the bytes have the SHA-256 ${digest}, the path says ${expected}`;
       return fail(fault("INVALID_REQUEST", message));
     }
-    const filed = await attempt("filing an object", async () => {
-      // A name that is taken cannot be given again; what has it are the same bytes.
-      await this.#objects.delete(nameOf(tenant, digest)).catch(() => undefined);
-      await this.#objects.update(name, { name: nameOf(tenant, digest) });
-    });
-    if (filed.ok) return ok(stored);
-    // Another upload of the same bytes was faster, and has the name.
-    const there = await this.open(tenant, digest);
-    if (!there.ok) return filed;
-    await attempt("removing an object", () => this.#objects.delete(name));
-    return ok(stored);
+    for (let round = 1; ; round++) {
+      const filed = await attempt("filing an object", async () => {
+        // A name that is taken cannot be given again; what has it are the same bytes.
+        await this.#objects.delete(nameOf(tenant, digest)).catch(() => undefined);
+        await this.#objects.update(name, { name: nameOf(tenant, digest) });
+      });
+      if (filed.ok) return ok(stored);
+      // Another upload of the same bytes was faster, and has the name.
+      const there = await this.open(tenant, digest);
+      if (there.ok) {
+        await attempt("removing an object", () => this.#objects.delete(name));
+        return ok(stored);
+      }
+      // Or had it, until a third took it away for its own: whoever is last files it.
+      if (there.error.code !== "OBJECT_NOT_FOUND" || round === FILINGS_MAX) return filed;
+    }
   }
 
   async read(tenant: string, digest: string): Promise<Result<Uint8Array, Fault>> {
