@@ -73,13 +73,13 @@ export class ElasticService implements AsyncDisposable {
 
   constructor(options: ElasticServiceOptions) {
     this.#options = options;
-    const { budget, bus, clock, driver, figures, log } = options;
+    const { budget, bus, clock, driver, figures, lease, log } = options;
     const { connection } = bus;
     const add = (fact: LoadFact): void => {
       this.#history.add(fact);
       budget?.counted(fact);
     };
-    this.#facts = new FactsReader({ connection, log, add });
+    this.#facts = new FactsReader({ connection, log, add, epoch: () => lease.epoch });
     const written = (entry: LedgerEntry): void => budget?.booked(entry);
     this.#booking = new Booking({ ledger: openLedger(connection), log, written });
     const post = (event: ElasticEvent): void => this.#step(event);

@@ -188,7 +188,7 @@ test("what was begun before the lease was away for long stays in its own minute"
   expect(byMinute().reduce((all, each) => all + each, 0)).toBe(960 - 2 * 5);
 });
 
-test("a pause within one epoch ends the part, and the minute after it has its own time", async () => {
+test("a pause within one epoch ends the part; the minute after it has its own time", async () => {
   const { byMinute, forecaster, see } = shared();
   const one = forecaster();
   await see(one, 600, 650, 1);

@@ -3,9 +3,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
 import { type Bus, connectBus } from "@millrace/bus";
 import { createHistory, openHourFacts, openMinuteFacts } from "@millrace/history";
+import { factKey } from "@millrace/load-facts";
 import type { LoadFact } from "@millrace/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { FactsReader } from "../src/facts-reader.ts";
@@ -77,12 +79,15 @@ async function write(...facts: readonly LoadFact[]): Promise<void> {
   for (const each of facts) expect((await log.append(each)).ok).toBe(true);
 }
 
-function reader(): { readonly reader: FactsReader; readonly seen: LoadFact[] } {
+function reader(epoch = 1) {
   const seen: LoadFact[] = [];
+  const lease: { epoch: number | undefined } = { epoch };
   const { connection } = forecaster;
+  const add = (each: LoadFact): number => seen.push(each);
   return {
     seen,
-    reader: new FactsReader({ connection, log: silent, add: (each) => seen.push(each) }),
+    lease,
+    reader: new FactsReader({ connection, log: silent, add, epoch: () => lease.epoch }),
   };
 }
 
@@ -161,6 +166,101 @@ test("an hour that was left half done is finished by the next one", async () => 
   await next.read();
   await next.rollUp(after(0), 2);
   expect((await hours()).map(({ model }) => model)).toEqual(["digits", "words"]);
+});
+
+/** What a reader of the hours counts: parts add up, each once. */
+const arrivals = async (): Promise<Record<string, number>> => {
+  const sums: Record<string, number> = {};
+  const once = new Map((await hours()).map((each) => [factKey(each), each]));
+  for (const each of once.values()) {
+    const name = `${each.model} ${each.atUs / HOUR_US - HOURS}`;
+    sums[name] = (sums[name] ?? 0) + each.arrivals;
+  }
+  return sums;
+};
+
+/** Long enough for what is not to come. */
+const pause = (): Promise<void> => sleep(300);
+
+test("what comes for an hour that was rolled up is added to it, once", async () => {
+  const { reader: one } = reader();
+  await write(fact(0, 0), fact(0, 1), fact(1, 0));
+  await one.read();
+  await one.rollUp(after(1), 1);
+  await write(fact(0, 1, { source: "ingress-2" }), fact(0, 30, { model: "words" }), fact(-9, 0));
+  await one.read();
+  await one.rollUp(after(1), 1);
+  await one.rollUp(after(1) + SETTLED_US - 1, 1);
+  await pause();
+  expect(await arrivals()).toEqual({ "digits 0": 2, "digits 1": 1 });
+  const whole = { "digits -9": 1, "digits 0": 3, "digits 1": 1, "words 0": 1 };
+  await one.rollUp(after(1) + SETTLED_US, 1);
+  await expect.poll(arrivals).toEqual(whole);
+  // The next one looks at the last day again, and finds nothing missing.
+  const { reader: next } = reader(2);
+  await next.read();
+  await next.rollUp(after(2), 2);
+  await next.rollUp(after(2) + SETTLED_US, 2);
+  await pause();
+  expect(await arrivals()).toEqual(whole);
+  expect(await hours()).toHaveLength(5);
+});
+
+test("what came late to the last hour, and is late a second time, is added as often", async () => {
+  const { reader: one } = reader();
+  await write(fact(0, 0));
+  await one.read();
+  await one.rollUp(after(0), 1);
+  for (const minute of [1, 2]) {
+    await write(fact(0, minute));
+    await one.read();
+    await one.rollUp(after(minute), 1);
+    await one.rollUp(after(minute) + SETTLED_US, 1);
+    await expect.poll(arrivals).toEqual({ "digits 0": 1 + minute });
+  }
+});
+
+test("what came while nobody held the lease is added by the next one", async () => {
+  const { reader: one } = reader();
+  await write(fact(0, 0));
+  await one.read();
+  await one.rollUp(after(0), 1);
+  await write(fact(0, 1));
+  const { reader: next } = reader(2);
+  await next.read();
+  await next.rollUp(after(0), 2);
+  await next.rollUp(after(0) + SETTLED_US, 2);
+  await expect.poll(arrivals).toEqual({ "digits 0": 2 });
+});
+
+test("without the lease nothing is added; with it again, what another left out", async () => {
+  const { lease, reader: one } = reader();
+  await write(fact(0, 0));
+  await one.read();
+  await one.rollUp(after(0), 1);
+  await write(fact(0, 1));
+  await one.read();
+  await one.rollUp(after(0), 1);
+  lease.epoch = undefined;
+  await one.rollUp(after(0) + SETTLED_US, 1);
+  await pause();
+  expect(await arrivals()).toEqual({ "digits 0": 1 });
+  lease.epoch = 3;
+  await one.rollUp(after(1), 3);
+  await one.rollUp(after(1) + SETTLED_US, 3);
+  await expect.poll(arrivals).toEqual({ "digits 0": 2 });
+});
+
+test("an hour that a clock rolled up too early has all of its minutes in the end", async () => {
+  const { reader: one } = reader();
+  await write(fact(0, 0), fact(1, 0));
+  await one.read();
+  await one.rollUp(after(1_440), 1);
+  await write(fact(1, 1), fact(2, 0));
+  await one.read();
+  await one.rollUp(after(1), 1);
+  await one.rollUp(after(2), 1);
+  await expect.poll(arrivals).toEqual({ "digits 0": 1, "digits 1": 2, "digits 2": 1 });
 });
 
 test("a storage that does not answer loses nothing", async () => {
