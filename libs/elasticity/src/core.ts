@@ -15,6 +15,7 @@ import {
   FollowingCore,
   type FollowOptions,
   type ModelDemand,
+  type Placement,
   type Plan,
   planFleet,
   plannedWorkers,
@@ -258,6 +259,7 @@ export class ElasticCore {
     const ready = this.#state.ready(kind);
     const seen = { type: "decided", kind, load, queued, ready } as const;
     if (this.#options.policy === "step-rule") return { ...seen, decision: this.#byRule(rows) };
+    const least = this.#leastOutsidePlan(kind, nowUs);
     // What another left running was needed: it is given back as slowly as one's own.
     const adopted = this.#phase === "adopting" ? this.#pools.needBehind(kind) : 0;
     const decision = core.step(
@@ -268,7 +270,7 @@ export class ElasticCore {
         readyWorkers: ready,
         perWorkerPerSecond: 1,
         // One worker is enough to measure what none of the kind has held yet.
-        floorWorkers: Math.max(adopted, this.#floor(kind, nowUs), unmeasured ? 1 : 0),
+        floorWorkers: Math.max(adopted, this.#floor(kind, nowUs), least, unmeasured ? 1 : 0),
       },
       nowUs,
     );
@@ -313,6 +315,21 @@ export class ElasticCore {
     }
   }
 
+  /**
+   * What models want at least whatever is known of them: the plan's floor has it of those that it
+   * places. The same workers may hold all the others, so the largest counts.
+   */
+  #leastOutsidePlan(kind: string, nowUs: number): number {
+    const { limits = new Map<string, ModelLimits>(), policy } = this.#options;
+    let least = 0;
+    for (const [model, { workersMin = 0 }] of limits) {
+      const isFloor = policy !== "reactive" && this.#placementsOf(model, nowUs).length > 0;
+      if (isFloor) continue;
+      least = Math.max(least, Math.ceil(workersMin * this.#shareOf(kind, model, nowUs)));
+    }
+    return least;
+  }
+
   /** What arrives and waits, in workers of the kind, of the models that the plan puts there. */
   #workOf(kind: string, nowUs: number): Work {
     const drainSeconds = this.#options.follow.drainUs / SECOND_US;
@@ -351,11 +368,15 @@ export class ElasticCore {
     return Math.min(workersMax, Math.floor(paid)) * follow.guardUtilisation * 0.999;
   }
 
-  /** Of the model's requests; without a plan all of them on the first kind. */
-  #shareOf(kind: string, model: string, nowUs: number): number {
+  #placementsOf(model: string, nowUs: number): readonly Placement[] {
     const plan = this.#plan;
     const step = plan?.steps[Math.floor((nowUs - plan.startUs) / plan.stepUs)];
-    const placed = (step?.placements ?? []).filter((each) => each.model === model);
+    return (step?.placements ?? []).filter((each) => each.model === model);
+  }
+
+  /** Of the model's requests; without a plan all of them on the first kind. */
+  #shareOf(kind: string, model: string, nowUs: number): number {
+    const placed = this.#placementsOf(model, nowUs);
     const sum = placed.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0);
     if (sum === 0) return kind === this.#options.kinds[0] ? 1 : 0;
     const here = placed.filter((each) => each.kind === kind);
