@@ -66,6 +66,8 @@ export interface ElasticOptions {
   readonly settleUs: number;
   /** A pool that refused is left alone for so long. */
   readonly refusedForUs: number;
+  /** A start takes this long at least, whatever the price book says; 0 by default. */
+  readonly startUpUsMin?: number;
 }
 
 type Decided = Extract<ElasticEffect, { readonly type: "decided" }>;
@@ -100,9 +102,7 @@ export class ElasticCore {
     this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
     this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
     this.#forecasts = new Forecasts(options.quantile, this.#deferral);
-    const { follow, prices, refusedForUs, rules } = options;
-    const { workersMax } = follow;
-    this.#pools = new Pools({ prices, rules, workersMax, refusedForUs }, this.#state);
+    this.#pools = new Pools({ ...options, workersMax: options.follow.workersMax }, this.#state);
     this.#following = this.#makeFollowing();
   }
 
@@ -137,8 +137,8 @@ export class ElasticCore {
       case "forecastMade":
         this.#planAtUs = nowUs;
         return this.#forecasts.made(event);
-      case "poolAnswered":
-        this.#pools.answered(event.pool, event.refused, nowUs);
+      case "poolRefused":
+        this.#pools.refused(event.pool, event.held, nowUs);
         return [];
       case "leaseTaken":
         this.#startAnew(nowUs);
@@ -279,6 +279,7 @@ export class ElasticCore {
 
   /** What every kind needs is known before any is told: one budget pays for them all. */
   #follow(nowUs: number): ElasticEffect[] {
+    this.#pools.look(nowUs);
     const decided = [...this.#following].map(([kind, core]) => this.#decide(kind, core, nowUs));
     const wanted = new Map(decided.map(({ decision, kind }) => [kind, decision.workers]));
     const paid = this.#pools.withinBudget(wanted, nowUs);

@@ -66,8 +66,8 @@ export type ElasticEvent =
       /** Of the model's batch work, where it may wait: the rest of the event is without it then. */
       readonly batch?: Foretold;
     } & Foretold)
-  /** A pool gave what was asked of it, or did not. */
-  | { readonly type: "poolAnswered"; readonly pool: Pool; readonly refused: boolean }
+  /** A pool did not give what was asked of it, this time; `held` are there, or on their way. */
+  | { readonly type: "poolRefused"; readonly pool: Pool; readonly held: number }
   /** Acting begins, for the first time or after another acted. */
   | { readonly type: "leaseTaken" }
   | { readonly type: "woke" };

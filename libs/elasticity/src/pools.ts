@@ -22,18 +22,33 @@ export interface PoolsOptions {
   readonly workersMax: number;
   /** A pool that refused is left alone for so long. */
   readonly refusedForUs: number;
+  readonly startUpUsMin?: number;
 }
 
+/** After so many times the start-up time, spot that was asked for does not come. */
+const START_UPS_MAX = 2;
+const SECOND_US = 1_000_000;
 /** Bisections of the share that a budget allows: to one worker in 10,000 of each kind. */
 const BUDGET_HALVINGS = 14;
+
+interface Closed {
+  readonly atUs: number;
+  readonly forUs: number;
+  readonly held: number;
+}
 
 export class Pools {
   readonly #options: PoolsOptions;
   readonly #state: FleetState;
-  /** Pools that refused, until when they are left alone. */
-  readonly #closed = new Map<string, number>();
+  /**
+   * Pools that refused, until when they are left alone, and who was there, or on the way, in spite
+   * of that. That they give fewer says nothing of more: only time opens them.
+   */
+  readonly #closed = new Map<string, Closed>();
   /** What was wanted last, by pool. */
   readonly #wanted = new Map<string, number>();
+  /** Spot pools with fewer than are wanted: how many, and since when no more came. */
+  readonly #coming = new Map<string, { readonly sinceUs: number; readonly ready: number }>();
 
   constructor(options: PoolsOptions, state: FleetState) {
     this.#options = options;
@@ -48,11 +63,33 @@ export class Pools {
   /** Others may have told other counts. */
   forget(): void {
     this.#wanted.clear();
+    this.#coming.clear();
   }
 
-  answered(pool: Pool, refused: boolean, nowUs: number): void {
-    if (refused) this.#closed.set(keyOf(pool), nowUs + this.#options.refusedForUs);
-    else this.#closed.delete(keyOf(pool));
+  refused(pool: Pool, held: number, nowUs: number, forUs = this.#options.refusedForUs): void {
+    this.#closed.set(keyOf(pool), { atUs: nowUs, forUs, held });
+  }
+
+  /**
+   * Spot that was asked for and does not come is refused, whatever its driver says. Its pool is
+   * left alone until every other could be found out too: else they were tried in turn for ever.
+   */
+  look(nowUs: number): void {
+    const spot = this.#options.prices.offers.filter(({ lifecycle }) => lifecycle === "spot");
+    for (const { kind, zone, lifecycle } of spot) {
+      const pool = { kind, zone, lifecycle };
+      const key = keyOf(pool);
+      const ready = this.#state.ready(kind, zone, lifecycle);
+      const before = this.#coming.get(key);
+      this.#coming.delete(key);
+      if (ready >= (this.#wanted.get(key) ?? 0)) continue;
+      const isNew = before === undefined || ready > before.ready || nowUs < before.sinceUs;
+      const sinceUs = isNew ? nowUs : before.sinceUs;
+      const lateUs = START_UPS_MAX * this.#startUpUs(kind);
+      const roundUs = spot.filter((offer) => offer.kind === kind).length * lateUs;
+      if (nowUs - sinceUs <= lateUs) this.#coming.set(key, { sinceUs, ready });
+      else this.refused(pool, ready, nowUs, this.#options.refusedForUs + roundUs);
+    }
   }
 
   /** What runs now, without the spare that is added to every need. */
@@ -73,10 +110,11 @@ export class Pools {
    */
   withinBudget(wanted: ReadonlyMap<string, number>, nowUs: number): ReadonlyMap<string, number> {
     const budget = this.#options.rules.budgetMicrosPerHour;
+    if (budget === undefined) return wanted;
     const isPaid = (counts: ReadonlyMap<string, number>): boolean => {
       let micros = 0;
       for (const [kind, count] of counts) micros += this.#price(kind, count, nowUs);
-      return budget === undefined || micros <= budget;
+      return micros <= budget;
     };
     if (isPaid(wanted)) return wanted;
     const shareOf = (share: number): ReadonlyMap<string, number> =>
@@ -93,7 +131,7 @@ export class Pools {
 
   /** @param workers that the load needs. */
   want(kind: string, workers: number, nowUs: number): ElasticEffect[] {
-    const groups = this.#spread(kind, workers, nowUs);
+    const groups = this.#spread(kind, workers, nowUs, this.#readySpot(kind));
     const effects: ElasticEffect[] = [];
     for (const { zone, lifecycle } of this.#offersOf(kind)) {
       const pool = { kind, zone, lifecycle };
@@ -107,27 +145,59 @@ export class Pools {
     return effects;
   }
 
+  #startUpUs(kind: string): number {
+    const { prices, startUpUsMin = 0 } = this.#options;
+    const seconds = prices.kinds.find((each) => each.kind === kind)?.startUpSeconds ?? 0;
+    return Math.max(startUpUsMin, seconds * SECOND_US);
+  }
+
   #offersOf(kind: string): readonly Offer[] {
     return this.#options.prices.offers.filter((offer) => offer.kind === kind);
   }
 
-  /** By the hour, in the pools that are open now. */
+  /**
+   * By the hour: what is to be in the pools that are open now, or what is there until then. That
+   * spot which starts is paid beside whom it replaces is left out, or it could never begin.
+   */
   #price(kind: string, workers: number, nowUs: number): number {
-    return priceOf(this.#spread(kind, workers, nowUs), this.#options.prices.offers);
+    const { offers } = this.#options.prices;
+    const ready = this.#readySpot(kind);
+    const present = this.#spread(kind, workers, nowUs, ready).map((group) =>
+      group.lifecycle === "spot"
+        ? { ...group, count: Math.min(group.count, ready(group.zone)) }
+        : group,
+    );
+    const target = this.#spread(kind, workers, nowUs);
+    return Math.max(priceOf(target, offers), priceOf(present, offers));
   }
 
-  #spread(kind: string, workers: number, nowUs: number): WorkerGroup[] {
-    const { prices, refusedForUs, rules, workersMax } = this.#options;
-    const closed = (pool: Pool): boolean =>
-      !isDue(this.#closed.get(keyOf(pool)) ?? 0, refusedForUs, nowUs);
+  #readySpot(kind: string): (zone: string) => number {
+    return (zone) => this.#state.ready(kind, zone, "spot");
+  }
+
+  #spread(
+    kind: string,
+    workers: number,
+    nowUs: number,
+    readySpot?: (zone: string) => number,
+  ): WorkerGroup[] {
+    const { prices, rules, workersMax } = this.#options;
+    const closedOf = (pool: Pool): Closed | undefined => {
+      const closed = this.#closed.get(keyOf(pool));
+      if (closed === undefined) return undefined;
+      const { atUs, forUs } = closed;
+      return isDue(atUs + forUs, forUs, nowUs) ? undefined : closed;
+    };
     return spreadWorkers(kind, workers, prices.offers, rules.spot, {
-      // What was asked for is on its way, unless the pool refused.
+      // What was asked for is on its way; where the pool refused, as many as it has.
       present: (zone, lifecycle) => {
         const pool = { kind, zone, lifecycle };
-        const ready = this.#state.ready(kind, zone, lifecycle);
-        return closed(pool) ? ready : Math.max(ready, this.#wanted.get(keyOf(pool)) ?? 0);
+        const wanted = this.#wanted.get(keyOf(pool)) ?? 0;
+        const held = closedOf(pool)?.held ?? wanted;
+        return Math.max(this.#state.ready(kind, zone, lifecycle), Math.min(wanted, held));
       },
-      open: (zone) => !closed({ kind, zone, lifecycle: "spot" }),
+      open: (zone) => closedOf({ kind, zone, lifecycle: "spot" }) === undefined,
+      ...(readySpot === undefined ? {} : { ready: readySpot }),
       workersMax,
     });
   }

@@ -56,7 +56,7 @@ test("pools that refused are asked again", () => {
   expect(spotAfter(0)).toBeGreaterThan(0);
   for (const zone of DEFAULT_PRICE_BOOK.zones) {
     const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
-    rig.core.step({ type: "poolAnswered", pool, refused: true }, rig.nowUs);
+    rig.core.step({ type: "poolRefused", pool, held: 0 }, rig.nowUs);
   }
   expect(spotAfter(5 * SECOND_US)).toBe(0);
   expect(spotAfter(-HOUR_US)).toBeGreaterThan(0);

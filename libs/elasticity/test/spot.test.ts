@@ -1,7 +1,7 @@
 /** Spot: what is bought of it, what stands in for it, and what is believed of a pool. */
 
 import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
-import { PLAN_RULES, priceOf, SPOT_RULES } from "@millrace/planning";
+import { countOf, PLAN_RULES, priceOf, SPOT_RULES, type WorkerGroup } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
 import { decisionOf, OPTIONS, RATE, Rig, wantsOf } from "./rig.ts";
 
@@ -15,7 +15,7 @@ describe("spot in the elastic core", () => {
     expect(spot.length).toBeGreaterThan(1);
     for (const zone of DEFAULT_PRICE_BOOK.zones) {
       const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
-      rig.core.step({ type: "poolAnswered", pool, refused: true }, rig.nowUs);
+      rig.core.step({ type: "poolRefused", pool, held: 0 }, rig.nowUs);
     }
     rig.worker("gpu-worker-1");
     rig.load(4_500);
@@ -57,6 +57,35 @@ describe("spot in the elastic core", () => {
     expect(micros).toBeLessThanOrEqual(budget);
     expect(micros).toBeGreaterThan(budget - 978_000);
     expect(decisionOf(effects)?.because).toBe("budget");
+  });
+
+  test("pays from the budget for those who stand in for spot as long as they are there", () => {
+    const budget = 6_000_000;
+    const rules = { ...PLAN_RULES, spot: SPOT_RULES, budgetMicrosPerHour: budget };
+    const rig = new Rig({ rules, follow: { ...OPTIONS.follow, workersMax: 10 } });
+    const wanted = new Map<string, WorkerGroup>();
+    /** All that is wanted is ready at the next look. */
+    const look = (): void => {
+      for (const { zone, lifecycle, count } of wanted.values())
+        for (let id = 0; id < count; id++)
+          rig.worker(`${zone}-${lifecycle}-${id}`, lifecycle, zone);
+      rig.load(20 * RATE);
+      for (const effect of rig.wake()) {
+        if (effect.type !== "want") continue;
+        const { pool, count } = effect;
+        wanted.set(`${pool.zone}/${pool.lifecycle}`, { ...pool, count });
+      }
+    };
+    rig.worker("gpu-worker-1");
+    for (const zone of DEFAULT_PRICE_BOOK.zones) {
+      const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
+      rig.core.step({ type: "poolRefused", pool, held: 0 }, rig.nowUs);
+    }
+    look();
+    expect(countOf([...wanted.values()], "gpu-l4")).toBe(6);
+    for (let looks = 0; looks < 60; looks++) look();
+    expect(priceOf([...wanted.values()], DEFAULT_PRICE_BOOK.offers)).toBeLessThanOrEqual(budget);
+    expect(countOf([...wanted.values()], "gpu-l4")).toBeGreaterThan(6);
   });
 
   test("adopts no spare of spot as a need, which would get a spare of its own", () => {

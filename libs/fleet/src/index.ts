@@ -39,6 +39,7 @@ export {
   FleetKeeper,
   type FleetReport,
   type KeeperOptions,
+  type KeptFault,
   type PoolReport,
   type PoolState,
 } from "./keeper.ts";

@@ -14,7 +14,7 @@ import {
   type HeardWorker,
   type ListedMember,
 } from "./compare.ts";
-import { type FleetDriver, type FleetFault, type Pool, poolKey } from "./driver.ts";
+import { type FleetCode, type FleetDriver, type Pool, poolKey } from "./driver.ts";
 
 /**
  * - `steady`: as many are ready as are wanted
@@ -31,11 +31,20 @@ export interface PoolReport extends Pool {
   readonly wanted: number | undefined;
   readonly expected: number;
   readonly ready: number;
+  readonly starting: number;
   /** Ready for the driver, and heard: what can be planned with. */
   readonly confirmed: number;
   /** The last failure, until all was well for a minute. */
-  readonly fault?: FleetFault;
+  readonly fault?: KeptFault;
+  readonly failedAtUs?: number;
   readonly retryAtUs?: number;
+}
+
+/** `ENDED`: members that the driver gave ended, which is no refusal of his. */
+export interface KeptFault {
+  readonly code: FleetCode | "ENDED";
+  readonly message: string;
+  readonly retry: boolean;
 }
 
 export interface FleetReport {
@@ -45,7 +54,7 @@ export interface FleetReport {
   /** Microseconds since the driver last said what runs; Infinity when it never did. */
   readonly ageUs: number;
   /** Set while the driver cannot be asked: the view is the last one that came. */
-  readonly fault?: FleetFault;
+  readonly fault?: KeptFault;
 }
 
 export interface KeeperOptions {
@@ -64,7 +73,7 @@ export const FLEET_BACKOFF: Backoff = {
 
 interface Failing {
   readonly failures: number;
-  readonly fault: FleetFault;
+  readonly fault: KeptFault;
   readonly failedAtUs: number;
   readonly retryAtUs: number;
 }
@@ -106,9 +115,12 @@ export class FleetKeeper {
       this.#hear(heard);
       const comparison = this.#compare(heard);
       if (!this.#failing.has(LIST)) {
+        let isGiven = true;
         for (const { pool, count, retire } of this.#wanted.values()) {
-          await this.#scale(pool, count, retire);
+          if (!(await this.#scale(pool, count, retire))) isGiven = false;
         }
+        // A driver that refuses may have given a part, which whoever wants it counts on.
+        if (!isGiven) await this.#list();
         await this.#replace(comparison);
       }
       return this.#report(comparison);
@@ -149,9 +161,10 @@ export class FleetKeeper {
     return compareFleet({ listed: this.#members, heard, nowUs, limits: this.#limits });
   }
 
-  async #scale(pool: Pool, count: number, retire: readonly string[]): Promise<void> {
+  /** False where the driver was asked and failed. */
+  async #scale(pool: Pool, count: number, retire: readonly string[]): Promise<boolean> {
     const key = poolKey(pool);
-    if (this.#waits(key)) return;
+    if (this.#waits(key)) return true;
     const held = this.#counts.get(key);
     const live = this.#members.filter(
       (member) =>
@@ -161,20 +174,24 @@ export class FleetKeeper {
     // Members that ended are made good too, with the pauses of a failure: they may end again.
     if (held?.expected === count && !missing) {
       this.#recover(key);
-      return;
+      return true;
     }
     const asked = await this.#driver.scale(pool, count, retire);
-    if (!asked.ok) return this.#failed(key, asked.error);
+    if (!asked.ok) {
+      this.#failed(key, asked.error);
+      return false;
+    }
     if (missing) {
       const gone = this.#members.find(
         (member) => poolKey(member) === key && member.state === "gone",
       );
       const message = `${count - live} of ${count} were not there: ${gone?.detail ?? "they ended"}`;
-      this.#failed(key, { code: "REFUSED", message, retry: true });
+      this.#failed(key, { code: "ENDED", message, retry: true });
     } else {
       this.#failing.delete(key);
     }
     this.#counts.set(key, { expected: count, ready: held?.ready ?? 0 });
+    return true;
   }
 
   async #replace({ actions }: Comparison): Promise<void> {
@@ -186,7 +203,7 @@ export class FleetKeeper {
       this.#failed(
         key,
         replaced.ok
-          ? { code: "REFUSED", message: `${id} was replaced`, retry: true }
+          ? { code: "ENDED", message: `${id} was replaced`, retry: true }
           : replaced.error,
       );
     }
@@ -206,7 +223,7 @@ export class FleetKeeper {
     return this.#nowUs() < (this.#failing.get(key)?.retryAtUs ?? 0);
   }
 
-  #failed(key: string, fault: FleetFault): void {
+  #failed(key: string, fault: KeptFault): void {
     const failures = (this.#failing.get(key)?.failures ?? 0) + 1;
     // What no repetition cures is still tried, rarely: rights and quotas are changed by people.
     const delayMs = fault.retry
@@ -236,10 +253,14 @@ export class FleetKeeper {
     const settled: PoolState = disputed ? "disputed" : steady ? "steady" : "scaling";
     const state: PoolState = pausing ? "backing-off" : held === undefined ? "unknown" : settled;
     const expected = held?.expected ?? 0;
-    const counted = { kind, zone, lifecycle, state, wanted, expected, ready };
+    const starting = this.#members.filter(
+      (member) => member.state === "starting" && poolKey(member) === key,
+    ).length;
+    const counted = { kind, zone, lifecycle, state, wanted, expected, ready, starting };
     const report = { ...counted, confirmed: confirmed.get(key) ?? 0 };
     if (failing === undefined) return report;
-    return { ...report, fault: failing.fault, retryAtUs: failing.retryAtUs };
+    const { failedAtUs, fault, retryAtUs } = failing;
+    return { ...report, fault, failedAtUs, retryAtUs };
   }
 }
 

@@ -123,6 +123,30 @@ describe("a fleet keeper", () => {
     expect(report.retryAtUs).toBe(rig.nowUs + 120_000_000);
   });
 
+  test("says of a driver that refuses when it did, and what it gave all the same", async () => {
+    const rig = new Rig();
+    const start = rig.host.start.bind(rig.host);
+    rig.host.readyAtOnce = false;
+    rig.host.start = async (id, pool) =>
+      rig.host.starts < 2 ? start(id, pool) : { ok: false, error: fleetFault("REFUSED", "full") };
+    rig.keeper.want(BASE, 5);
+    const first = base(await rig.tick());
+    expect(first).toMatchObject({ fault: { code: "REFUSED" }, failedAtUs: rig.nowUs, starting: 2 });
+    expect(base(await rig.tick()).failedAtUs).toBe(first.failedAtUs);
+    await rig.tick(120_000_000);
+    expect(base(await rig.tick()).failedAtUs).toBeGreaterThan(first.failedAtUs ?? 0);
+  });
+
+  test("calls it no refusal that a member ended", async () => {
+    const rig = new Rig();
+    rig.keeper.want(BASE, 2);
+    await rig.tick();
+    const { members } = await rig.tick();
+    rig.host.lose(members[0]?.id ?? "");
+    expect(base(await rig.tick())).toMatchObject({ fault: { code: "ENDED", retry: true } });
+    expect(rig.host.starts).toBe(3);
+  });
+
   test("makes good members that end, with a longer pause each time", async () => {
     const rig = new Rig();
     rig.keeper.want(BASE, 1);

@@ -14,7 +14,9 @@ export interface Ground {
   readonly present: (zone: string, lifecycle: Lifecycle) => number;
   /** Whether more spot workers may be asked for there. */
   readonly open: (zone: string) => boolean;
-  /** Spare is bought up to so many workers in all; without a limit unless given. */
+  /** Spot workers there that take work; all that are wanted unless given. */
+  readonly ready?: (zone: string) => number;
+  /** Of all workers, those included that stand in for others; without a limit unless given. */
   readonly workersMax?: number;
 }
 
@@ -38,7 +40,32 @@ export function spreadWorkers(
   const placed = groups.reduce((sum, group) => sum + group.count, 0);
   // What spot does not give is bought on demand; the spare is not.
   const fallback = Math.max(0, count - base - placed);
-  return [...spreadEvenly(onDemand, base + fallback, ground), ...groups];
+  // Who stands in for spot stays until as many spot workers take work.
+  const readyOf = ({ zone, count: each }: WorkerGroup): number =>
+    Math.min(each, ground.ready?.(zone) ?? each);
+  const taking = groups.reduce((sum, group) => sum + readyOf(group), 0);
+  const standing = Math.min(presentOnDemand(onDemand, ground), count - taking);
+  const kept = Math.max(base + fallback, standing);
+  const coming = limitComing(groups, workersMax - kept, readyOf);
+  return [...spreadEvenly(onDemand, kept, ground), ...coming];
+}
+
+/**
+ * No more than `most`, by leaving out those that do not take work yet, dearest first: beside those
+ * that they are to replace there is no room. Where the most are needed, stand-ins stay for long.
+ */
+function limitComing(
+  groups: readonly WorkerGroup[],
+  most: number,
+  readyOf: (group: WorkerGroup) => number,
+): WorkerGroup[] {
+  let excess = groups.reduce((sum, group) => sum + group.count, 0) - most;
+  const limited = groups.toReversed().map((group) => {
+    const cut = Math.max(0, Math.min(excess, group.count - readyOf(group)));
+    excess -= cut;
+    return { ...group, count: group.count - cut };
+  });
+  return limited.toReversed().filter((group) => group.count > 0);
 }
 
 /** The base on demand, and the spot workers beyond the need. */
@@ -98,9 +125,15 @@ function spreadSpot(
   return groupsOf(spot, counts);
 }
 
+const lowestOf = (sorted: readonly Offer[]): Offer[] =>
+  sorted.filter((offer) => offer.microsPerHour === sorted[0]?.microsPerHour);
+
+const presentOnDemand = (sorted: readonly Offer[], ground: Ground): number =>
+  lowestOf(sorted).reduce((sum, { zone }) => sum + ground.present(zone, "on-demand"), 0);
+
 /** One after the other over the zones that share the lowest price. */
 function spreadEvenly(sorted: readonly Offer[], count: number, ground: Ground): WorkerGroup[] {
-  const lowest = sorted.filter((offer) => offer.microsPerHour === sorted[0]?.microsPerHour);
+  const lowest = lowestOf(sorted);
   if (lowest.length === 0) return [];
   const counts = lowest.map(({ zone }) => ground.present(zone, "on-demand"));
   let placed = counts.reduce((sum, each) => sum + each, 0);

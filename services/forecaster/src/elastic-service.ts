@@ -85,7 +85,7 @@ export class ElasticService implements AsyncDisposable {
     const post = (event: ElasticEvent): void => this.#step(event);
     this.#hearing = openHearing({ bus, clock, nowUs, log, post });
     if (options.defers) this.#backlog = new JobBacklog({ connection, clock, log, post });
-    this.#fleet = new KeptFleet({ driver, figures, log, post });
+    this.#fleet = new KeptFleet({ driver, figures, log, nowUs, post });
   }
 
   /** Resolves when it is told to end. */

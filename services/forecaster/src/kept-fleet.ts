@@ -10,8 +10,8 @@ import {
   FleetKeeper,
   type HeardWorker,
   poolKey,
+  type PoolReport,
 } from "@millrace/fleet";
-import { nowUs } from "@millrace/runtime";
 import type { Log } from "@millrace/std";
 import type { Figures } from "./figures.ts";
 
@@ -19,6 +19,8 @@ export interface KeptFleetOptions {
   /** Without one, nothing is kept. */
   readonly driver: FleetDriver | undefined;
   readonly figures: Figures;
+  /** Microseconds that never go back. */
+  readonly nowUs: () => number;
   readonly log: Log;
   readonly post: (event: ElasticEvent) => void;
 }
@@ -27,7 +29,8 @@ const LIES_SHOWN = 10;
 
 export class KeptFleet {
   readonly #options: KeptFleetOptions;
-  readonly #refused = new Set<string>();
+  /** When each pool refused last, of what was told. */
+  readonly #refusedAtUs = new Map<string, number>();
   #keeper: FleetKeeper | undefined;
   /** The lease's, when it was held last. */
   #epoch: number | undefined;
@@ -41,8 +44,8 @@ export class KeptFleet {
   lead(epoch: number): void {
     if (epoch === this.#epoch) return;
     this.#epoch = epoch;
-    const { driver, post } = this.#options;
-    this.#refused.clear();
+    const { driver, nowUs, post } = this.#options;
+    this.#refusedAtUs.clear();
     this.#keeper = driver === undefined ? undefined : new FleetKeeper({ driver, nowUs });
     post({ type: "leaseTaken" });
   }
@@ -54,19 +57,22 @@ export class KeptFleet {
 
   async keep(heard: readonly HeardWorker[]): Promise<void> {
     if (this.#keeper === undefined) return;
-    const { figures, post } = this.#options;
+    const { figures } = this.#options;
     const report = await this.#keeper.tick(heard);
     figures.kept(report);
     this.#contradicted(report.comparison);
-    for (const { kind, zone, lifecycle, fault } of report.pools) {
-      const pool = { kind, zone, lifecycle };
-      const key = poolKey(pool);
-      const refused = fault?.code === "REFUSED";
-      if (refused === this.#refused.has(key)) continue;
-      if (refused) this.#refused.add(key);
-      else this.#refused.delete(key);
-      post({ type: "poolAnswered", pool, refused });
-    }
+    // A driver that cannot list says nothing of what its pools would give.
+    if (report.fault === undefined) report.pools.forEach((pool) => this.#tellRefusal(pool));
+  }
+
+  /** Every refusal by itself: the pool is left alone for a time from the last of them. */
+  #tellRefusal({ failedAtUs, fault, kind, lifecycle, ready, starting, zone }: PoolReport): void {
+    if (fault?.code !== "REFUSED" || failedAtUs === undefined) return;
+    const pool = { kind, zone, lifecycle };
+    const key = poolKey(pool);
+    if (this.#refusedAtUs.get(key) === failedAtUs) return;
+    this.#refusedAtUs.set(key, failedAtUs);
+    this.#options.post({ type: "poolRefused", pool, held: ready + starting });
   }
 
   /** News when it begins and when it changes. */

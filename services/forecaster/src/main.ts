@@ -163,6 +163,8 @@ function optionsOf(
     settleUs: scaled(3 * SECOND_US),
     silentUsMax: scaled(2 * SECOND_US),
     refusedForUs: Math.max(120 * SECOND_US, scaled(SECOND_US)),
+    // A process of this machine has a minute of real time, on a faster clock too.
+    startUpUsMin: scaled(30 * SECOND_US),
   };
 }
 

@@ -16,7 +16,7 @@ function rig() {
   const events: ElasticEvent[] = [];
   const figures = new Figures(createMetrics({ role: "forecaster", id: "f" }));
   const post = (event: ElasticEvent): void => void events.push(event);
-  return { host, driver, events, fleet: new KeptFleet({ driver, figures, log, post }) };
+  return { host, driver, events, fleet: new KeptFleet({ driver, figures, log, nowUs, post }) };
 }
 
 test("what was wanted before another held the lease is not asked for again", async () => {
