@@ -1,6 +1,9 @@
 /**
- * One policy over the whole window: the real controllers and fleet core against the cloud and the
- * queue, a tick at a time.
+ * One policy over the whole window, against a simulated cloud and the queue, a tick at a time.
+ *
+ * Shared with a live fleet: the forecasters, `planFleet`, `FollowingCore` and `spreadWorkers`. Not
+ * shared: orders and releases, which are those of `FleetCore` here and of `ElasticCore` with a
+ * `FleetKeeper` there.
  */
 
 import {
