@@ -50,12 +50,7 @@ export function describeAssumptions({ name, result: { world } }: ShownReplay): s
   const speedup = kind.throughput.get("int8") ?? 1;
   return [
     `${name}: ${span} from ${formatTimestamp(window.fromUs)}, in ticks of ${TICK_US / 1e6} s`,
-    ...(window.leftOutUs === 0
-      ? []
-      : [
-          `left out: ${spanOf(window.leftOutUs)}, so that no step is replayed that nobody counted; ` +
-            "this is the longest stretch between gaps",
-        ]),
+    ...(window.leftOutUs === 0 ? [] : [describeLeftOut(window.leftOutUs)]),
     `forecast: ${describeMethods(world.rolling.methods())}`,
     `load: scaled so that its P${PEAK_QUANTILE * 100} minute fills ${settings.peakWorkers} ` +
       `${kind.kind} to ${percent(PEAK_UTILISATION)}, ${settings.perWorkerPerSecond} requests/s each; ` +
@@ -71,6 +66,10 @@ export function describeAssumptions({ name, result: { world } }: ShownReplay): s
       `${SLOW_SHARE_MAX * 100} % slow (over ${SLOW_WAIT_SECONDS} s)`,
   ];
 }
+
+const describeLeftOut = (us: number): string =>
+  `left out: ${spanOf(us)}, so that no step is replayed that nobody counted; ` +
+  "this is the longest stretch between gaps";
 
 function spanOf(us: number): string {
   const hours = us / HOUR_US;
