@@ -60,8 +60,9 @@ export class Pools {
     return [...this.#wanted.values()].some((count) => count > 0);
   }
 
-  /** Others may have told other counts. */
+  /** Others may have told other counts, and what refused may have been refused to who is late. */
   forget(): void {
+    this.#closed.clear();
     this.#wanted.clear();
     this.#coming.clear();
   }

@@ -88,6 +88,18 @@ describe("spot in the elastic core", () => {
     expect(countOf([...wanted.values()], "gpu-l4")).toBeGreaterThan(6);
   });
 
+  test("asks pools again that refused before the lease was taken", () => {
+    const rig = new Rig({ rules: { ...PLAN_RULES, spot: SPOT_RULES } });
+    for (const zone of DEFAULT_PRICE_BOOK.zones) {
+      const pool = { kind: "gpu-l4", zone, lifecycle: "spot" } as const;
+      rig.core.step({ type: "poolRefused", pool, held: 0 }, rig.nowUs);
+    }
+    rig.core.step({ type: "leaseTaken" }, rig.nowUs);
+    rig.worker("gpu-worker-1");
+    rig.load(4 * RATE);
+    expect(wantsOf(rig.wake())["us-east-2a/spot"]).toBeGreaterThan(0);
+  });
+
   test("adopts no spare of spot as a need, which would get a spare of its own", () => {
     const rig = new Rig({ rules: { ...PLAN_RULES, spot: SPOT_RULES } });
     rig.worker("gpu-worker-1");
