@@ -58,7 +58,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-test("a blob goes with the last record that needs it, any other when it was unused for long", () => {
+test("a blob goes with the last record that needs it, another when it was unused for long", () => {
   const nowMs = 10 * HOUR_MS;
   const stored = [1, 2, 3, 4].map((number) => ({
     digest: digestNumber(number),
