@@ -8,7 +8,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createRouteSecret } from "./credentials.ts";
 import { findServer } from "./find.ts";
 import type { User } from "./permissions.ts";
-import { type Broker, type BrokerOptions, freePort, startBroker } from "./start.ts";
+import {
+  type Broker,
+  type BrokerOptions,
+  freePort,
+  isOtherPortTaken,
+  startBroker,
+} from "./start.ts";
 
 /** Of `BrokerOptions`, what is chosen for each server here is not asked for. */
 export interface BrokersOptions extends Omit<
@@ -29,12 +35,24 @@ const POLL_MS = 50;
 /** The servers elect a leader of JetStream's metadata; 4 to 9 s where the first round is a tie. */
 const QUORUM_MS_MAX = 30_000;
 const PROGRESS_MS = 2_000;
+const PORTS_TRIED_MAX = 3;
 
 /**
  * Resolves when all three are ready and JetStream has a leader.
  * @throws Error with a server's last words when one does not become ready.
  */
 export async function startBrokers(options: BrokersOptions): Promise<Brokers> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOnPorts(options);
+    } catch (error) {
+      // As of a single server: a port that was free may be taken before it is used.
+      if (!isOtherPortTaken(error as Error) || tries === PORTS_TRIED_MAX) throw error;
+    }
+  }
+}
+
+async function startOnPorts(options: BrokersOptions): Promise<Brokers> {
   const directory = resolve(options.directory);
   const credentialsDirectory = options.credentialsDirectory ?? join(directory, "credentials");
   const server = options.server ?? (await findServer(options));

@@ -98,11 +98,16 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     } catch (error) {
       await broker.stop();
       // Between the look for a free port and its use somebody else may have taken it.
-      const taken = /address already in use/.test((error as Error).message);
+      const failure = error as Error;
+      const taken = /address already in use/.test(failure.message) && !isOtherPortTaken(failure);
       if (!taken || options.port || tries === PORTS_TRIED_MAX) throw error;
     }
   }
 }
+
+/** The port of the routes or of the monitor, which are not chosen here. */
+export const isOtherPortTaken = ({ message }: Error): boolean =>
+  /(?:router|monitor) port.*address already in use/.test(message);
 
 interface Launch extends BrokerOptions {
   readonly server: string;
