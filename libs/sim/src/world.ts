@@ -18,7 +18,7 @@ import type { Timeline } from "./timeline.ts";
  * ownSequence     an ingress counts its requests from one again after a restart
  * oneSettle       the ingress answers again when a second answer comes
  * ownOutput       the worker gives the outputs of a batch to one another's items
- * latestStart     the worker does not know until when a batch may begin
+ * latestStart     no fencing: the worker does not know until when a batch may begin
  * slices          batches are not cut to their tier's slice
  * tierOrder       the worker takes every batch for one of the same tier
  * memoryGuard     the worker loads what it has no room for
