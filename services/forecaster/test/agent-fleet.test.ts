@@ -1,10 +1,6 @@
 /** The driver that asks an agent: what it says, what it makes of answers, and when it is silent. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
-import { type Bus, connectBus } from "@millrace/bus";
+import type { Bus } from "@millrace/bus";
 import type { Pool } from "@millrace/fleet";
 import {
   encodeJson,
@@ -14,37 +10,22 @@ import {
   subjects,
 } from "@millrace/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BrokerStand } from "./broker-stand.ts";
 import { AgentFleet } from "../src/agent-fleet.ts";
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 const POOL: Pool = { kind: "gpu", zone: "east", lifecycle: "spot" };
 
-let directory: string;
-let broker: Broker;
+let stand: BrokerStand;
 let forecaster: Bus;
-const open = new AsyncDisposableStack();
 /** What the agent was asked, and what it answers. */
 let asked: FleetRequest[] = [];
 let answer: unknown;
 let epoch: number | undefined;
 
-async function connect(user: User): Promise<Bus> {
-  return open.use(
-    await connectBus({
-      servers: [broker.url],
-      name: `${user}-test`,
-      seed: broker.seed(user),
-      inboxPrefix: inboxPrefix(user),
-      log: silent,
-    }),
-  );
-}
-
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), "millrace-agent-"));
-  broker = await startBroker({ directory });
-  forecaster = await connect("forecaster");
-  const agent = await connect("admin");
+  stand = await BrokerStand.start();
+  forecaster = await stand.connect("forecaster");
+  const agent = await stand.connect("admin");
   agent.connection.subscribe(subjects.fleet("here"), {
     callback: (_, message) => {
       const request = decodeJson(fleetRequestSchema, message.data);
@@ -56,9 +37,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await open.disposeAsync();
-  await broker.stop();
-  await rm(directory, { recursive: true, force: true });
+  await stand[Symbol.asyncDispose]();
 });
 
 function fleet(agent = "here"): AgentFleet {

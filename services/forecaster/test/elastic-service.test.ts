@@ -1,11 +1,6 @@
 /** The service on a real broker, with a member of the ensemble that gives what is no forecast. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
-import { type Bus, connectBus } from "@millrace/bus";
 import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
 import { ElasticCore } from "@millrace/elasticity";
 import { createHistory, Documents, Lease, openMinuteFacts } from "@millrace/history";
@@ -14,6 +9,7 @@ import { checkValue, forecastSchema, type LoadFact } from "@millrace/protocol";
 import { createMetrics, REAL_CLOCK } from "@millrace/runtime";
 import { assert, ok, present } from "@millrace/std";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { BrokerStand, silent } from "./broker-stand.ts";
 import { ElasticService } from "../src/elastic-service.ts";
 import { Figures } from "../src/figures.ts";
 import { ProphetDays } from "../src/prophet-days.ts";
@@ -21,29 +17,12 @@ import { ProphetDays } from "../src/prophet-days.ts";
 const HOUR_US = 3_600_000_000;
 const HOURS = 72;
 const ARRIVALS = 600;
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-let directory: string;
-let broker: Broker;
-let open: AsyncDisposableStack;
-
-async function connect(user: User): Promise<Bus> {
-  return open.use(
-    await connectBus({
-      servers: [broker.url],
-      name: `${user}-test`,
-      seed: broker.seed(user),
-      inboxPrefix: inboxPrefix(user),
-      log: silent,
-    }),
-  );
-}
+let stand: BrokerStand;
 
 beforeEach(async () => {
-  open = new AsyncDisposableStack();
-  directory = await mkdtemp(join(tmpdir(), "millrace-service-"));
-  broker = await startBroker({ directory });
-  const { connection } = await connect("admin");
+  stand = await BrokerStand.start();
+  const { connection } = await stand.connect("admin");
   await createHistory(connection);
   const facts = openMinuteFacts(connection);
   const endUs = Math.floor((Date.now() * 1000) / HOUR_US) * HOUR_US;
@@ -52,9 +31,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await open.disposeAsync();
-  await broker.stop();
-  await rm(directory, { recursive: true, force: true });
+  await stand[Symbol.asyncDispose]();
 });
 
 const fact = (endUs: number, hour: number): LoadFact => ({
@@ -85,10 +62,12 @@ test.each([
 ])("a member whose hours are %s is overruled, and that is said", async (_, value) => {
   const warnings: object[] = [];
   const log = { ...silent, warn: (fields: object) => void warnings.push(fields) };
-  const bus = await connect("forecaster");
+  const bus = await stand.connect("forecaster");
   const { connection } = bus;
   const documents = await Documents.open(connection);
-  const lease = open.use(await Lease.open(connection, { name: "forecaster", holder: "f", log }));
+  const lease = stand.open.use(
+    await Lease.open(connection, { name: "forecaster", holder: "f", log }),
+  );
   const thread = { forecast: () => Promise.resolve(ok(Array.from({ length: 24 }, () => value))) };
   const core = new ElasticCore({
     prices: DEFAULT_PRICE_BOOK,
@@ -103,7 +82,7 @@ test.each([
     silentUsMax: 2_000_000,
     refusedForUs: 1_000_000,
   });
-  const service = open.use(
+  const service = stand.open.use(
     new ElasticService({
       bus,
       core,

@@ -1,54 +1,33 @@
 /** Load facts from a real stream: each once, after a restart too, and hours written once. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
-import { type Bus, connectBus } from "@millrace/bus";
+import { startBroker } from "@millrace/broker";
+import type { Bus } from "@millrace/bus";
 import { createHistory, openHourFacts, openMinuteFacts } from "@millrace/history";
 import { factKey } from "@millrace/load-facts";
 import type { LoadFact } from "@millrace/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { BrokerStand, silent } from "./broker-stand.ts";
 import { FactsReader } from "../src/facts-reader.ts";
 
 const MINUTE_US = 60_000_000;
 const HOUR_US = 60 * MINUTE_US;
 const SETTLED_US = 5 * MINUTE_US;
 const HOURS = 1_000;
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-let directory: string;
-let broker: Broker;
+let stand: BrokerStand;
 let forecaster: Bus;
 let ingress: Bus;
-let open: AsyncDisposableStack;
-
-async function connect(user: User): Promise<Bus> {
-  return open.use(
-    await connectBus({
-      servers: [broker.url],
-      name: `${user}-test`,
-      seed: broker.seed(user),
-      inboxPrefix: inboxPrefix(user),
-      log: silent,
-    }),
-  );
-}
 
 beforeEach(async () => {
-  open = new AsyncDisposableStack();
-  directory = await mkdtemp(join(tmpdir(), "millrace-facts-"));
-  broker = await startBroker({ directory });
-  await createHistory((await connect("admin")).connection);
-  forecaster = await connect("forecaster");
-  ingress = await connect("ingress");
+  stand = await BrokerStand.start();
+  await createHistory((await stand.connect("admin")).connection);
+  forecaster = await stand.connect("forecaster");
+  ingress = await stand.connect("ingress");
 });
 
 afterEach(async () => {
-  await open.disposeAsync();
-  await broker.stop();
-  await rm(directory, { recursive: true, force: true });
+  await stand[Symbol.asyncDispose]();
 });
 
 const fact = (hour: number, minute: number, change: Partial<LoadFact> = {}): LoadFact => ({
@@ -267,8 +246,8 @@ test("a storage that does not answer loses nothing", async () => {
   await write(fact(0, 0));
   const { reader: one, seen } = reader();
   await one.read();
-  await broker.stop();
+  await stand.broker.stop();
   expect(await one.read()).toBe(false);
   expect(seen).toHaveLength(1);
-  broker = await startBroker({ directory });
+  stand.broker = await startBroker({ directory: stand.directory });
 });

@@ -4,33 +4,9 @@ import { encodeJson, subjects, WORKER_HEARTBEATS, type WorkerHeartbeat } from "@
 import { REAL_CLOCK } from "@millrace/runtime";
 import { expect, test } from "vitest";
 import { openHearing } from "../src/hearing.ts";
+import { beat } from "./beat.ts";
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
-
-const beat = (change: Partial<WorkerHeartbeat>): WorkerHeartbeat => ({
-  v: 1,
-  id: "gpu-worker-1",
-  role: "gpu-worker",
-  kind: "gpu-l4",
-  zone: "east",
-  lifecycle: "spot",
-  incarnation: 7,
-  beat: 1,
-  state: "ready",
-  device: {
-    class: "emulated",
-    name: "emulated",
-    memoryTotalBytes: 1,
-    memoryFreeBytes: 1,
-    memorySource: "budget",
-  },
-  progress: 0,
-  inFlight: 0,
-  backlogUs: 0,
-  assignments: {},
-  modelsRevision: 0,
-  ...change,
-});
 
 function rig() {
   const handlers = new Map<string, (bytes: Uint8Array, subject: string) => void>();

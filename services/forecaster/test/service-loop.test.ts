@@ -1,85 +1,41 @@
 /** What the service's loop does on time and books: at its end, and under a clock that jumps. */
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Broker, inboxPrefix, startBroker, type User } from "@millrace/broker";
-import { type Bus, connectBus } from "@millrace/bus";
 import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
 import { ElasticCore } from "@millrace/elasticity";
 import { createHistory, Documents, Lease, openLedger } from "@millrace/history";
 import { FOLLOW_OPTIONS, PLAN_RULES } from "@millrace/planning";
-import { encodeJson, type LedgerEntry, subjects, type WorkerHeartbeat } from "@millrace/protocol";
+import { encodeJson, type LedgerEntry, subjects } from "@millrace/protocol";
 import { createMetrics } from "@millrace/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { beat } from "./beat.ts";
+import { BrokerStand, silent } from "./broker-stand.ts";
 import { ElasticService } from "../src/elastic-service.ts";
 import { Figures } from "../src/figures.ts";
 
 const SECOND_US = 1_000_000;
 const HOUR_US = 3_600 * SECOND_US;
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-let directory: string;
-let broker: Broker;
-let open: AsyncDisposableStack;
-
-async function connect(user: User): Promise<Bus> {
-  return open.use(
-    await connectBus({
-      servers: [broker.url],
-      name: `${user}-test`,
-      seed: broker.seed(user),
-      inboxPrefix: inboxPrefix(user),
-      log: silent,
-    }),
-  );
-}
+let stand: BrokerStand;
 
 beforeEach(async () => {
-  open = new AsyncDisposableStack();
-  directory = await mkdtemp(join(tmpdir(), "millrace-loop-"));
-  broker = await startBroker({ directory });
-  await createHistory((await connect("admin")).connection);
+  stand = await BrokerStand.start();
+  await createHistory((await stand.connect("admin")).connection);
 });
 
 afterEach(async () => {
-  await open.disposeAsync();
-  await broker.stop();
-  await rm(directory, { recursive: true, force: true });
+  await stand[Symbol.asyncDispose]();
 });
 
-const BEAT: WorkerHeartbeat = {
-  v: 1,
-  id: "w1",
-  role: "gpu-worker",
-  kind: "gpu-l4",
-  zone: "us-east-2a",
-  lifecycle: "on-demand",
-  incarnation: 7,
-  beat: 1,
-  state: "ready",
-  device: {
-    class: "emulated",
-    name: "emulated",
-    memoryTotalBytes: 1,
-    memoryFreeBytes: 1,
-    memorySource: "budget",
-  },
-  progress: 0,
-  inFlight: 0,
-  backlogUs: 0,
-  assignments: {},
-  modelsRevision: 0,
-};
+const BEAT = beat({ id: "w1", zone: "us-east-2a", lifecycle: "on-demand" });
 
 /** A service with one worker, on a clock that runs as the machine's from noon on. */
 async function rig(intervalUs: number) {
-  const bus = await connect("forecaster");
+  const bus = await stand.connect("forecaster");
   const { connection } = bus;
   const documents = await Documents.open(connection);
   const holder = { name: "forecaster", holder: "f", log: silent };
-  const lease = open.use(await Lease.open(connection, holder));
+  const lease = stand.open.use(await Lease.open(connection, holder));
   const beganUs = performance.now() * 1_000;
   const clock = { scale: 1, noonUs: 1_000 * 24 * HOUR_US + 12 * HOUR_US, nowUs: () => 0 };
   clock.nowUs = () => Math.floor(clock.noonUs + performance.now() * 1_000 - beganUs);
@@ -110,12 +66,12 @@ async function rig(intervalUs: number) {
     figures: new Figures(createMetrics({ role: "forecaster", id: "f" })),
     log: silent,
   });
-  const worker = await connect("gpu-worker");
+  const worker = await stand.connect("gpu-worker");
   const beats = setInterval(
     () => worker.publish(subjects.workerHeartbeat("w1"), encodeJson(BEAT)),
     100,
   );
-  open.defer(() => clearInterval(beats));
+  stand.open.defer(() => clearInterval(beats));
   const running = service.run();
   const end = async (): Promise<LedgerEntry[]> => {
     await service[Symbol.asyncDispose]();
