@@ -10,7 +10,7 @@ import {
   type InjectedFault,
   type PlannedStep,
 } from "@millrace/drills";
-import type { ChaosEvent, FaultKind, FaultRecord, FaultSpec } from "@millrace/protocol";
+import type { ChaosEvent, FaultRecord, FaultSpec } from "@millrace/protocol";
 import { ok, present, type Result } from "@millrace/std";
 import type { MonkeyLink, Said } from "./monkey-link.ts";
 import type { Watch } from "./watch.ts";
@@ -33,12 +33,8 @@ export interface MethodWorld {
 interface Following {
   /** The step's, or the kind where no step asked for it. */
   name: string;
-  readonly kind: FaultKind;
-  readonly id: string;
-  readonly targets: readonly string[];
+  readonly record: FaultRecord;
   readonly idle: readonly string[];
-  readonly injectedUs: number;
-  readonly dueUs: number;
   readonly over: Promise<void>;
   readonly settle: (endedUs: number, end: string) => void;
   endedUs: number | undefined;
@@ -69,13 +65,13 @@ export class Method {
   get active(): readonly string[] {
     return [...this.#following.values()]
       .filter(({ endedUs }) => endedUs === undefined)
-      .map(({ kind, targets }) => [kind, ...targets].join(" "));
+      .map(({ record: { kind, targets } }) => [kind, ...targets].join(" "));
   }
 
   /** From the monkey's journal. What it draws by itself, and no step asked for, counts too. */
   heard({ acted, atUs, end = "healed", event, fault }: ChaosEvent): void {
     if (fault === undefined) return;
-    if (event === "injected") this.#follow(fault.kind, fault);
+    if (event === "injected" && !this.#following.has(fault.id)) this.#follow(fault.kind, fault);
     const following = this.#following.get(fault.id);
     if (event !== "ended" || following === undefined) return;
     following.acted = acted;
@@ -105,20 +101,21 @@ export class Method {
     const { beganUs, watch } = this.#world;
     const since = (us: number | undefined): number | undefined =>
       us === undefined ? undefined : Math.max(0, us - beganUs);
-    return [...this.#following.values()].map((fault) => {
-      const { detectedUs, returnedUs } = watch.seen(fault.id);
-      const endedUs = (fault.endedUs ?? fault.dueUs) - beganUs;
+    return [...this.#following.values()].map(({ acted, end, idle, name, record, ...fault }) => {
+      const { id, kind, targets, injectedAtUs, endsAtUs } = record;
+      const { detectedUs, returnedUs } = watch.seen(id);
+      const endedUs = (fault.endedUs ?? endsAtUs) - beganUs;
       return {
-        name: fault.name,
-        kind: fault.kind,
-        targets: fault.targets,
-        idle: fault.idle,
-        acted: fault.acted,
-        injectedUs: Math.max(0, fault.injectedUs - beganUs),
+        name,
+        kind,
+        targets,
+        idle,
+        acted,
+        injectedUs: Math.max(0, injectedAtUs - beganUs),
         endedUs,
-        end: fault.end,
+        end,
         detectedUs: since(detectedUs),
-        returnedUs: fault.targets.length === 0 ? endedUs : since(returnedUs),
+        returnedUs: targets.length === 0 ? endedUs : since(returnedUs),
       };
     });
   }
@@ -143,7 +140,8 @@ export class Method {
       const injected = await this.#inject(spec, step);
       if (injected.ok) {
         const following = this.#follow(name, injected.value);
-        say(`${name}: ${spec.kind} of ${describeTargets(following)}`);
+        const { targets } = following.record;
+        say(`${name}: ${spec.kind} of ${describeTargets({ targets, idle: following.idle })}`);
         begun.push(following);
       } else {
         const reason = `${injected.error.message} (${injected.error.code})`;
@@ -151,7 +149,7 @@ export class Method {
         this.refused.push(`${name}: ${reason}`);
       }
     }
-    const hit = begun.flatMap(({ targets }) => targets);
+    const hit = begun.flatMap(({ record }) => record.targets);
     this.#ran(name, startedUs, begun.length > 0, begun.length > 0 ? hit : this.refused.at(-1));
     return begun;
   }
@@ -164,7 +162,7 @@ export class Method {
     if (!("count" in target)) return targets;
     const { watch } = this.#world;
     const running = [...this.#following.values()].filter(({ endedUs }) => endedUs === undefined);
-    const taken = new Set([...targets, ...running.flatMap((fault) => fault.targets)]);
+    const taken = new Set([...targets, ...running.flatMap(({ record }) => record.targets)]);
     return targets.map((id) => {
       if (watch.idle([id], unixUs()).length === 0) return id;
       const mate = watch.mateAtWork(id, taken) ?? id;
@@ -179,15 +177,12 @@ export class Method {
     const askedUs = unixUs();
     const injected = await monkey.inject(spec, drill.blast, plan.seed);
     if (injected.ok || injected.error.code !== "DISCONNECTED") return injected;
-    const heard = [...this.#following.values()].find(
-      ({ injectedUs, kind }) => kind === spec.kind && injectedUs >= askedUs - CLOCK_US,
-    );
-    if (heard !== undefined) return ok(recordOf(heard));
+    const isIt = ({ kind, injectedAtUs }: FaultRecord): boolean =>
+      kind === spec.kind && injectedAtUs >= askedUs - CLOCK_US;
+    const heard = [...this.#following.values()].find(({ record }) => isIt(record));
+    if (heard !== undefined) return ok(heard.record);
     const status = await monkey.status();
-    const running = status.ok ? (status.value.faults ?? []) : [];
-    const found = running.find(({ kind, injectedAtUs }) => {
-      return kind === spec.kind && injectedAtUs >= askedUs - CLOCK_US;
-    });
+    const found = (status.ok ? (status.value.faults ?? []) : []).find(isIt);
     if (found !== undefined) return ok(found);
     // It is over by now; that the connection broke is what is left to know of it.
     if (watch.disconnectedUs < askedUs) return injected;
@@ -238,12 +233,8 @@ export class Method {
     const { promise, resolve } = Promise.withResolvers<void>();
     const following: Following = {
       name,
-      kind: record.kind,
-      id: record.id,
-      targets: record.targets,
+      record,
       idle: watch.idle(record.targets, record.injectedAtUs),
-      injectedUs: record.injectedAtUs,
-      dueUs: record.endsAtUs,
       over: promise,
       settle: (endedUs, end) => {
         if (following.endedUs !== undefined) return;
@@ -263,13 +254,14 @@ export class Method {
 
   async #pollEnd(following: Following): Promise<void> {
     const { monkey } = this.#world;
+    const { id, endsAtUs } = following.record;
     while (following.endedUs === undefined) {
-      await sleep(Math.max(POLL_MS, (following.dueUs - unixUs()) / 1000));
+      await sleep(Math.max(POLL_MS, (endsAtUs - unixUs()) / 1000));
       if (following.endedUs !== undefined) return;
       const status = await monkey.status();
-      const lasts = status.ok && status.value.faults?.some(({ id }) => id === following.id);
+      const lasts = status.ok && status.value.faults?.some((fault) => fault.id === id);
       if (status.ok && lasts !== true) following.settle(unixUs(), "expired");
-      if (unixUs() > following.dueUs + OVERDUE_US) {
+      if (unixUs() > endsAtUs + OVERDUE_US) {
         this.refused.push(`${following.name}: its end was never reported`);
         following.settle(unixUs(), "expired");
       }
@@ -288,14 +280,6 @@ export class Method {
     });
   }
 }
-
-const recordOf = ({ dueUs, id, injectedUs, kind, targets }: Following): FaultRecord => ({
-  id,
-  kind,
-  targets: [...targets],
-  injectedAtUs: injectedUs,
-  endsAtUs: dueUs,
-});
 
 /** A seeded choice is made by the plan, one fault for each of the chosen. */
 function specsOf(spec: FaultSpec, targets: readonly string[]): readonly FaultSpec[] {
