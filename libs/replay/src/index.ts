@@ -5,7 +5,9 @@ export { POLICIES, type Policy } from "./policies.ts";
 export { type Replay, replay, type ReplayRequest, type ReplayRow } from "./replay.ts";
 export type { PolicyRun } from "./run-policy.ts";
 export { type SpotMarket, type SpotTrace } from "./spot-market.ts";
+export { STRETCH_REQUESTS_MAX } from "./stretch.ts";
 export type { Slice } from "./timeline.ts";
+export type { Trial } from "./trial.ts";
 export {
   PEAK_QUANTILE,
   PEAK_UTILISATION,

@@ -1,8 +1,9 @@
 /**
- * One policy over the whole window, against a simulated cloud and the queue, a tick at a time.
+ * One policy over the whole window, against a simulated cloud and the queue, a tick at a time; its
+ * worst minutes then request by request through the scheduler.
  *
- * Shared with a live fleet: the forecasters, `planFleet`, `FollowingCore` and `spreadWorkers`. Not
- * shared: orders and releases, which are those of `FleetCore` here and of `ElasticCore` with a
+ * Shared with a live fleet: the forecasters, `planFleet`, `FollowingCore`, `spreadWorkers`, and the
+ * `SchedulerCore` in those minutes. Not shared: orders and releases, which are those of `FleetCore` here and of `ElasticCore` with a
  * `FleetKeeper` there.
  */
 
@@ -30,7 +31,9 @@ import { FluidQueue } from "./fluid-queue.ts";
 import { TICK_SECONDS, TICK_US } from "./load.ts";
 import { PlannedFloor } from "./planned-floor.ts";
 import type { Policy } from "./policies.ts";
+import { WorstStretch } from "./stretch.ts";
 import { type Slice, Timeline } from "./timeline.ts";
+import { type Trial, tryStretch } from "./trial.ts";
 import type { World } from "./world.ts";
 
 export interface PolicyRun {
@@ -46,6 +49,8 @@ export interface PolicyRun {
   readonly interruptions: number;
   readonly workerSeconds: readonly (Place & { readonly seconds: number })[];
   readonly timeline: readonly Slice[];
+  /** Its worst minutes through the real scheduler; undefined where no minute could be played. */
+  readonly trial: Trial | undefined;
   /** What the controller had to overrule or could not plan, in words. */
   readonly remarks: readonly string[];
 }
@@ -67,6 +72,7 @@ class Run {
   readonly #fleet: FleetCore;
   readonly #queue = new FluidQueue(FILL_SHARE);
   readonly #timeline = new Timeline(SLICE_US / TICK_US);
+  readonly #stretches = new WorstStretch();
   readonly #floor: PlannedFloor;
   readonly #controller: Controller;
   #paidCapacity = 0;
@@ -99,13 +105,14 @@ class Run {
   }
 
   finish(): PolicyRun {
-    const { arrivals } = this.#world;
+    const { arrivals, settings } = this.#world;
     for (let tick = 0; tick < arrivals.length; tick++) this.#tick(tick);
     const left = this.#runOut();
     const { total } = this.#queue;
     const remarks = this.#floor.overruled.slice();
     const plans = this.#floor.infeasiblePlans;
     if (plans > 0) remarks.push(`${plans} plans could not serve all the work within their limits`);
+    const worst = this.#stretches.finish();
     return {
       policy: this.#policy,
       micros: this.#cloud.micros + left.micros,
@@ -117,6 +124,7 @@ class Run {
       interruptions: this.#cloud.interruptions,
       workerSeconds: this.#cloud.workerSeconds(),
       timeline: this.#timeline.slices,
+      trial: worst && tryStretch(worst, this.#perSecond, settings.seed),
       remarks,
     };
   }
@@ -162,7 +170,17 @@ class Run {
     const urgent = arrivals * urgentShare;
     const perWorker = this.#perSecond * TICK_SECONDS;
     const capacity = cloud.ready * perWorker;
+    const { queued, total } = this.#queue;
+    const bad = total.slow + total.failed;
     const done = this.#queue.step(urgent, arrivals - urgent, capacity, TICK_SECONDS);
+    this.#stretches.add(tick, {
+      urgent,
+      fills: this.#queue.waiting > 0,
+      ready: cloud.ready,
+      queued,
+      bad: total.slow + total.failed - bad,
+      capacity,
+    });
     if (this.#policy.defers) this.#expire(tick);
     cloud.bill(TICK_SECONDS);
     this.#paidCapacity += cloud.paid * perWorker;

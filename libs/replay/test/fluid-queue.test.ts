@@ -1,51 +1,86 @@
-/** The fluid queue by itself, and against the real scheduler, event by event. */
+/** The fluid queue by itself, and against the real scheduler, request by request. */
 
-import { FILL_SHARE } from "@millrace/planning";
-import { seededRandom } from "@millrace/std";
 import fc from "fast-check";
+import { FILL_SHARE } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
 import { FluidQueue } from "../src/fluid-queue.ts";
-import { DiscreteCluster, PER_DEVICE_PER_SECOND, type Stretch } from "./discrete.ts";
+import type { Stretch } from "../src/stretch.ts";
+import { tryStretch } from "../src/trial.ts";
 
 const DEVICES = 3;
-const CAPACITY = DEVICES * PER_DEVICE_PER_SECOND;
+const PER_SECOND = 100;
+const CAPACITY = DEVICES * PER_SECOND;
 
-/** The same stretches as a fluid, in ticks of a second, and then until it is empty. */
-function fluid(stretches: readonly Stretch[]): FluidQueue {
-  const queue = new FluidQueue(FILL_SHARE);
-  for (const { seconds, perSecond } of stretches) {
-    for (let at = 0; at < seconds; at++) queue.step(perSecond, 0, CAPACITY, 1);
-  }
-  while (queue.queued > 0) queue.step(0, 0, CAPACITY, 1);
-  return queue;
+/** Seconds at a load in shares of the capacity, and with how many devices. */
+function stretchOf(
+  ...parts: readonly (readonly [seconds: number, load: number, ready?: number])[]
+): Stretch {
+  const ticks = parts.flatMap(([seconds, load, ready = DEVICES]) =>
+    Array.from({ length: seconds / 5 }, () => ({
+      urgent: load * CAPACITY * 5,
+      fills: false,
+      ready,
+    })),
+  );
+  return { firstTick: 0, ticks };
 }
 
+const shares = (stretch: Stretch, perSecond = PER_SECOND) => {
+  const { fluid, scheduler } = tryStretch(stretch, perSecond, 3);
+  expect(scheduler.requests / fluid.requests).toBeCloseTo(1, 3);
+  const shareOf = (outcome: typeof fluid) => ({
+    slow: outcome.slow / outcome.requests,
+    failed: outcome.failed / outcome.requests,
+  });
+  return { fluid: shareOf(fluid), scheduler: shareOf(scheduler) };
+};
+
 describe("the fluid queue beside the real scheduler", () => {
-  test("does as much, and calls as much slow, through an overload and after it", () => {
-    const stretches = [
-      { seconds: 15, perSecond: CAPACITY * 0.8 },
-      { seconds: 10, perSecond: CAPACITY * 1.3 },
-      { seconds: 20, perSecond: CAPACITY * 0.6 },
-    ];
-    const discrete = new DiscreteCluster(DEVICES, seededRandom(3)).run(stretches);
-    const { total } = fluid(stretches);
-    expect(discrete.refused).toBe(0);
-    expect(total.failed).toBe(0);
-    expect(discrete.done).toBe(discrete.arrived);
-    expect(discrete.arrived / total.urgent).toBeCloseTo(1, 1);
-    expect(discrete.mostPerSecond / CAPACITY).toBeGreaterThan(0.95);
-    expect(discrete.mostPerSecond / CAPACITY).toBeLessThan(1.1);
-    const slow = { discrete: discrete.slow / discrete.arrived, fluid: total.slow / total.urgent };
-    expect(slow.fluid).toBeGreaterThan(0.2);
-    expect(Math.abs(slow.discrete - slow.fluid)).toBeLessThan(0.05);
+  test("calls as much slow, and nothing failed, through an overload and after it", () => {
+    const { fluid, scheduler } = shares(stretchOf([15, 0.8], [10, 1.3], [20, 0.6]));
+    expect(fluid.slow).toBeGreaterThan(0.2);
+    expect(Math.abs(scheduler.slow - fluid.slow)).toBeLessThan(0.05);
+    expect([fluid.failed, scheduler.failed]).toEqual([0, 0]);
   });
 
   test("agrees that a load of 95 % of capacity is neither slow nor refused", () => {
-    const stretches = [{ seconds: 30, perSecond: CAPACITY * 0.95 }];
-    const discrete = new DiscreteCluster(DEVICES, seededRandom(5)).run(stretches);
-    expect(discrete.refused).toBe(0);
-    expect(discrete.slow / discrete.arrived).toBeLessThan(0.01);
-    expect(fluid(stretches).total.slow).toBe(0);
+    const { fluid, scheduler } = shares(stretchOf([30, 0.95]));
+    expect([fluid.slow, fluid.failed, scheduler.failed]).toEqual([0, 0, 0]);
+    expect(scheduler.slow).toBeLessThan(0.01);
+  });
+
+  test("agrees where workers leave, and others come", () => {
+    const { fluid, scheduler } = shares(stretchOf([10, 0.6], [15, 0.6, 1], [30, 0.6, 4]));
+    expect(fluid.slow).toBeGreaterThan(0.2);
+    expect(Math.abs(scheduler.slow - fluid.slow)).toBeLessThan(0.05);
+    expect([fluid.failed, scheduler.failed]).toEqual([0, 0]);
+  });
+
+  test("refuses a little more, because the scheduler keeps a reserve before deadlines", () => {
+    const { fluid, scheduler } = shares(stretchOf([90, 2], [10, 0]));
+    expect(fluid.failed).toBeGreaterThan(0.1);
+    expect(scheduler.failed).toBeGreaterThan(fluid.failed);
+    expect(scheduler.failed - fluid.failed).toBeLessThan(0.05);
+  });
+
+  test("answers what came for no worker at all: the scheduler at the deadline", () => {
+    const { fluid, scheduler } = shares(stretchOf([5, 0.1, 0]));
+    expect([fluid.failed, scheduler.failed]).toEqual([1, 1]);
+  });
+
+  test("has slow devices run single requests, and fast ones as many", () => {
+    const slow = shares(stretchOf([60, 0.8 / 50]), PER_SECOND / 50);
+    expect(slow.scheduler.failed).toBe(0);
+    const fast = shares(stretchOf([10, 8]), PER_SECOND * 10);
+    expect([fast.scheduler.slow, fast.scheduler.failed]).toEqual([0, 0]);
+  });
+
+  test("has deferred requests take what is left, and little of what is not", () => {
+    const calm = stretchOf([30, 0.6]);
+    const ticks = calm.ticks.map((tick) => ({ ...tick, fills: true }));
+    const { scheduler } = tryStretch({ ...calm, ticks }, PER_SECOND, 3);
+    expect(scheduler.failed).toBe(0);
+    expect(scheduler.slow / scheduler.requests).toBeLessThan(0.01);
   });
 });
 

@@ -6,8 +6,12 @@ import {
   describeAssumptions,
   describeFactors,
   describeRemarks,
+  describeUntried,
+  fromOf,
   meetsObjective,
   type ShownReplay,
+  TRIAL_COLUMNS,
+  TRIALS_TITLE,
 } from "./replay-table.ts";
 
 const WIDTH = 1_000;
@@ -29,12 +33,14 @@ export function replayPage(shown: ShownReplay): string {
           tone: "good",
         } as const);
   const notes = [...describeAssumptions(shown), ...describeRemarks(result)];
+  const untried = textBlocks(describeUntried(result));
   const planned = runs.filter(({ policy }) => policy.scaling === "planned");
   return htmlPage({
     title: `Replay of ${name}`,
     summary,
     sections: [
       { title: "Policies", blocks: [policyBlock(shown), ...textBlocks(describeFactors(shown))] },
+      { title: capitalized(TRIALS_TITLE), blocks: [trialBlock(shown), ...untried] },
       { title: "Load and forecast", blocks: [forecastChart(shown)] },
       { title: "Cost so far", blocks: [costChart(shown)] },
       ...planned.map((run) => ({
@@ -45,6 +51,8 @@ export function replayPage(shown: ShownReplay): string {
     ],
   });
 }
+
+const capitalized = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 const textBlocks = (lines: readonly string[]): Block[] =>
   lines.map((text) => ({ type: "text", text }));
@@ -81,6 +89,24 @@ function policyBlock({ result }: ShownReplay): Block {
       ];
     }),
   };
+}
+
+function trialBlock({ result }: ShownReplay): Block {
+  const rows = result.runs.map(({ policy, trial }): Cell[] => {
+    if (trial === undefined) return [policy.name, ...TRIAL_COLUMNS.slice(1).map(() => "-")];
+    const { requests, failed, slow } = trial.scheduler;
+    const beside = (real: number, fluid: number): string =>
+      `${percent(real / requests, 2)} (${percent(fluid / requests, 2)})`;
+    return [
+      policy.name,
+      fromOf(result, trial),
+      trial.seconds,
+      requests,
+      beside(failed, trial.fluid.failed),
+      beside(slow, trial.fluid.slow),
+    ];
+  });
+  return { type: "table", head: TRIAL_COLUMNS, rows };
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));

@@ -8,7 +8,9 @@ import {
   type Replay,
   type ReplayRow,
   SLOW_WAIT_SECONDS,
+  STRETCH_REQUESTS_MAX,
   TICK_US,
+  type Trial,
 } from "@millrace/replay";
 import { formatTable } from "@millrace/std";
 
@@ -34,6 +36,7 @@ export function describeReplay(shown: ShownReplay): string {
   const { result, tookSeconds } = shown;
   const ticks = result.world.arrivals.length * result.rows.length;
   const lines = [...describeAssumptions(shown), "", policyTable(result)];
+  lines.push("", TRIALS_TITLE, trialTable(shown), ...describeUntried(result));
   const remarks = describeRemarks(result);
   if (remarks.length > 0) lines.push("", ...remarks);
   const factors = describeFactors(shown);
@@ -101,14 +104,49 @@ function policyTable({ rows }: Replay): string {
     share(row.utilisation, 1),
     meetsObjective(row) ? "met" : "missed",
   ]);
-  // Figures line up at their right; the table's own alignment is for numbers only.
-  const widths = COLUMNS.map((title, at) =>
-    Math.max(title.length, ...cells.map((row) => row[at]?.length ?? 0)),
+  return figuresTable([COLUMNS, ...cells], 6);
+}
+
+export const TRIALS_TITLE =
+  "worst minutes, request by request through the real scheduler (and by the fluid queue)";
+export const TRIAL_COLUMNS = ["policy", "from", "seconds", "requests", "failed", "slow"];
+
+function trialTable({ result }: ShownReplay): string {
+  const beside = (real: number, fluid: number, of: number): string =>
+    `${share(real / of, 2)} (${share(fluid / of, 2)})`;
+  const cells = result.runs.map(({ policy, trial }) => {
+    if (trial === undefined) return [policy.name, ...TRIAL_COLUMNS.slice(1).map(() => "-")];
+    const { fluid, scheduler } = trial;
+    return [
+      policy.name,
+      fromOf(result, trial),
+      String(trial.seconds),
+      String(scheduler.requests),
+      beside(scheduler.failed, fluid.failed, scheduler.requests),
+      beside(scheduler.slow, fluid.slow, scheduler.requests),
+    ];
+  });
+  return figuresTable([TRIAL_COLUMNS, ...cells], TRIAL_COLUMNS.length);
+}
+
+export const describeUntried = ({ runs }: Replay): string[] =>
+  runs.some(({ trial }) => trial === undefined)
+    ? [`-: none to play: no requests, or over ${STRETCH_REQUESTS_MAX} in ${TICK_US / 1e6} s`]
+    : [];
+
+export const fromOf = ({ world }: Replay, { fromSeconds }: Trial): string =>
+  formatTimestamp(world.window.fromUs + fromSeconds * 1e6);
+
+/** Figures, in the columns from the second to before `end`, line up at their right. */
+function figuresTable(rows: readonly (readonly string[])[], end: number): string {
+  const widths = (rows[0] ?? []).map((_, at) =>
+    Math.max(...rows.map((row) => row[at]?.length ?? 0)),
   );
-  const aligned = [COLUMNS, ...cells].map((row) =>
-    row.map((cell, at) => (at > 0 && at < 6 ? cell.padStart(widths[at] ?? 0) : cell)),
+  return formatTable(
+    rows.map((row) =>
+      row.map((cell, at) => (at > 0 && at < end ? cell.padStart(widths[at] ?? 0) : cell)),
+    ),
   );
-  return formatTable(aligned);
 }
 
 export const describeRemarks = ({ runs }: Replay): string[] =>

@@ -50,7 +50,8 @@ export function registerReplay(program: Command): void {
     .summary("compare scaling policies on a recorded load")
     .description(
       "Drives the real forecaster, planner and reactive loop over a trace in virtual time, beside a " +
-        "static fleet and policies of other systems, and prints cost, failures and utilisation.",
+        "static fleet and policies of other systems, and prints cost, failures and utilisation; the " +
+        "worst minutes of each are played again, request by request, through the real scheduler.",
     )
     .argument("<trace>", "a CSV: timestamp,count, or one row per request")
     .option("--spot <file>", "a recorded spot market; without one, a market drawn by --seed")

@@ -85,6 +85,17 @@ describe("millrace replay", () => {
     }
   });
 
+  test("plays the worst minutes through the real scheduler, and says where it does not", async () => {
+    const played = await runCommand(trace, "--days", "1", "--policies", "static-peak,step-rule");
+    expect(played.out).toMatch(/static-peak +2026-01-0\S+ +60 +\d+ +0\.00 % \(0\.00 %\) +0\.0/);
+    expect(played.out).toMatch(/step-rule .+ % \(\S+ %\) +[1-9]\S* % \([1-9]\S* %\)/);
+    const many = ["--per-gpu", "100000", "--policies", "static-peak", "--days", "1"];
+    const report = join(folder, "untried.html");
+    const { out } = await runCommand(trace, ...many, "--report", report);
+    expect(out).toMatch(/static-peak +- +- +- +- +-\n-: none to play: no requests, or over 250000/);
+    expect(readFileSync(report, "utf8")).toContain("none to play");
+  });
+
   test("prices an unbatched baseline by the gain that was measured", async () => {
     const { out } = await runCommand(trace, "--days", "1", "--batching-gain", "2");
     expect(out).toContain("against unbatched, 1.5x headroom, no spot");
