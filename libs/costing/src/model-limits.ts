@@ -1,6 +1,7 @@
 /**
- * What a model may take of the fleet: its least and most workers, what it may cost by the hour, and
- * how long its batch work may wait. A file of such limits is an object of models.
+ * What a model may take of the fleet, and what it needs of it: its least and most workers, what it
+ * may cost by the hour, how long its batch work may wait, and how long a request may take. A file
+ * of such limits is an object of models.
  */
 
 import { fail, ok, type Result } from "@millrace/std";
@@ -15,12 +16,15 @@ export interface ModelLimits {
   readonly budgetMicrosPerHour?: number;
   /** How long its work of priority batch may wait for a trough; 0 where it may not. */
   readonly batchWaitSeconds?: number;
+  /** How long a request may take: what a worker can do of the model is measured at it. */
+  readonly objectiveMs?: number;
 }
 
-const KNOWN = ["workersMin", "workersMax", "budgetPerHour", "batchWaitSeconds"];
+const KNOWN = ["workersMin", "workersMax", "budgetPerHour", "batchWaitSeconds", "objectiveMs"];
 const WORKERS_MAX = 10_000;
 const BUDGET_MAX = 1_000_000;
 export const BATCH_WAIT_SECONDS_MAX = 86_400;
+export const OBJECTIVE_MS_MAX = 600_000;
 
 /** @returns the limits by model, or everything that is wrong with them, by path and line. */
 export function parseModelLimits(
@@ -40,9 +44,9 @@ export function parseModelLimits(
 
 function readLimits(node: Located, model: string, problems: Problem[]): ModelLimits {
   const fields = new Fields(node, model, KNOWN, problems);
-  const whole = (name: string, most: number): number | undefined => {
+  const whole = (name: string, most: number, least = 0): number | undefined => {
     if (!fields.has(name)) return undefined;
-    const count = fields.number(name, 0, most);
+    const count = fields.number(name, least, most);
     if (!Number.isInteger(count)) fields.refuse(name, `a whole number expected, is ${count}`);
     return count;
   };
@@ -55,7 +59,9 @@ function readLimits(node: Located, model: string, problems: Problem[]): ModelLim
     ? fields.number("budgetPerHour", 1 / MICROS, BUDGET_MAX)
     : undefined;
   const batchWaitSeconds = whole("batchWaitSeconds", BATCH_WAIT_SECONDS_MAX);
+  const objectiveMs = whole("objectiveMs", OBJECTIVE_MS_MAX, 1);
   return {
+    ...(objectiveMs === undefined ? {} : { objectiveMs }),
     ...(batchWaitSeconds === undefined ? {} : { batchWaitSeconds }),
     ...(workersMin === undefined ? {} : { workersMin }),
     ...(workersMax === undefined ? {} : { workersMax }),

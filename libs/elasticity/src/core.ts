@@ -27,7 +27,7 @@ import { assert, present } from "@millrace/std";
 import { Deferral } from "./deferral.ts";
 import { isDue } from "./due.ts";
 import type { ElasticEffect, ElasticEvent } from "./events.ts";
-import { FleetState, loadOf, nameOf } from "./fleet-state.ts";
+import { FleetState, type FleetStateOptions, loadOf, nameOf } from "./fleet-state.ts";
 import { Forecasts } from "./forecasts.ts";
 import { Pools } from "./pools.ts";
 
@@ -40,7 +40,7 @@ const SECOND_US = 1_000_000;
 export const FLEET_POLICIES = ["forecast", "reactive", "step-rule"] as const;
 export type FleetPolicy = (typeof FLEET_POLICIES)[number];
 
-export interface ElasticOptions {
+export interface ElasticOptions extends FleetStateOptions {
   /** `forecast` by default. */
   readonly policy?: FleetPolicy;
   /** Of single models, in place of what holds for all. */
@@ -56,12 +56,8 @@ export interface ElasticOptions {
    * Which line of the forecast must be served at once: a key of its quantiles, best of requests.
    */
   readonly quantile: string;
-  /** How long a request may take. */
-  readonly objectiveUs: number;
   readonly refitUs: number;
   readonly planUs: number;
-  /** A worker or scheduler that was not heard for so long is gone. */
-  readonly silentUsMax: number;
   /** So long it only listens after its start: who is there is not known before. */
   readonly settleUs: number;
   /** A pool that refused is left alone for so long. */
@@ -99,7 +95,7 @@ export class ElasticCore {
   constructor(options: ElasticOptions) {
     assert(options.kinds.length > 0, "an elastic fleet has kinds of workers");
     this.#options = options;
-    this.#state = new FleetState(options.objectiveUs, options.silentUsMax);
+    this.#state = new FleetState(options);
     this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
     this.#forecasts = new Forecasts(options.quantile, this.#deferral);
     this.#pools = new Pools({ ...options, workersMax: options.follow.workersMax }, this.#state);

@@ -45,6 +45,15 @@ export const loadOf = (heard: Heard): Load => ({
 /** Model names without their versions, as demand is by name. */
 export const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf("@"));
 
+export interface FleetStateOptions {
+  /** How long a request may take. */
+  readonly objectiveUs: number;
+  /** The same of single models, in place of what holds for all. */
+  readonly objectivesUs?: ReadonlyMap<string, number>;
+  /** A worker or scheduler that was not heard for so long is gone. */
+  readonly silentUsMax: number;
+}
+
 /** I6: more is not kept of models that nobody asks for any more. */
 const MEASURED_MAX = 10_000;
 
@@ -54,20 +63,19 @@ export class FleetState {
   /** Rows a second by kind and model, kept when the last worker of a kind is gone. */
   readonly #measured = new Map<string, Map<string, number>>();
   readonly #bytes = new Map<string, number>();
-  readonly #objectiveUs: number;
-  readonly #silentUsMax: number;
+  readonly #options: FleetStateOptions;
 
-  constructor(objectiveUs: number, silentUsMax: number) {
-    this.#objectiveUs = objectiveUs;
-    this.#silentUsMax = silentUsMax;
+  constructor(options: FleetStateOptions) {
+    this.#options = options;
   }
 
   heard(event: Extract<ElasticEvent, { type: "workerHeard" }>, nowUs: number): void {
     const { id, pool, ready } = event;
     const residents = event.residents ?? this.#workers.get(id)?.residents ?? [];
     this.#workers.set(id, { pool, ready, residents, heardAtUs: nowUs });
+    const { objectiveUs, objectivesUs } = this.#options;
     for (const { ref, bytes, times } of event.residents ?? []) {
-      const rate = rowsPerSecond(times, this.#objectiveUs);
+      const rate = rowsPerSecond(times, objectivesUs?.get(nameOf(ref)) ?? objectiveUs);
       if (rate > 0) this.#measure(pool.kind, nameOf(ref), rate);
       this.#bytes.set(nameOf(ref), bytes);
     }
@@ -88,7 +96,7 @@ export class FleetState {
 
   /** Forgets who has been silent for too long. */
   expire(nowUs: number): void {
-    const oldestUs = nowUs - this.#silentUsMax;
+    const oldestUs = nowUs - this.#options.silentUsMax;
     for (const [id, worker] of this.#workers) {
       // By a clock that was set back, nobody was heard later than now.
       worker.heardAtUs = Math.min(worker.heardAtUs, nowUs);

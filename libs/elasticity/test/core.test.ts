@@ -24,6 +24,22 @@ describe("the elastic core", () => {
     expect(Object.values(wantsOf(early)).reduce((sum, count) => sum + count, 0)).toBe(4);
   });
 
+  test("measures what a worker can do of a model at that model's own objective", () => {
+    const times = [
+      { rows: 1, us: 4_000 },
+      { rows: 10, us: 10_000 },
+    ];
+    const wanted = (objectivesUs: ReadonlyMap<string, number>): number | undefined => {
+      const rig = new Rig({ objectivesUs });
+      rig.worker("gpu-worker-1", "on-demand", "us-east-2a", "digits@1", times);
+      rig.load(900);
+      return decisionOf(rig.wake())?.workers;
+    };
+    // 1,000 rows a second in batches of ten, and 250 where two of those take too long.
+    expect(wanted(new Map([["other", 8_000]]))).toBe(1);
+    expect(wanted(new Map([["digits", 8_000]]))).toBe(4);
+  });
+
   test("plans on for the others when the forecast of one model has run out", () => {
     const rig = new Rig();
     const worker = (): void => {

@@ -40,6 +40,7 @@ export class Rig {
     lifecycle: "on-demand" | "spot" = "on-demand",
     zone = "us-east-2a",
     ref = "digits@1",
+    times = [{ rows: 10, us: 10_000 }],
   ): void {
     this.core.step(
       {
@@ -47,7 +48,7 @@ export class Rig {
         id,
         pool: { kind: "gpu-l4", zone, lifecycle },
         ready: true,
-        residents: [{ ref, bytes: 1_000_000, times: [{ rows: 10, us: 10_000 }] }],
+        residents: [{ ref, bytes: 1_000_000, times }],
       },
       this.nowUs,
     );

@@ -2,9 +2,9 @@
  * One policy over the whole window, against a simulated cloud and the queue, a tick at a time; its
  * worst minutes then request by request through the scheduler.
  *
- * Shared with a live fleet: the forecasters, `planFleet`, `FollowingCore`, `spreadWorkers`, and the
- * `SchedulerCore` in those minutes. Not shared: orders and releases, which are those of `FleetCore` here and of `ElasticCore` with a
- * `FleetKeeper` there.
+ * Shared with a live fleet: the forecasters, `planFleet`, `FollowingCore`, `spreadWorkers`, and in
+ * those minutes `SchedulerCore`. Not shared: orders and releases, which are those of `FleetCore`
+ * here and of `ElasticCore` with a `FleetKeeper` there.
  */
 
 import {

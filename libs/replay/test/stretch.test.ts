@@ -31,7 +31,7 @@ describe("the worst stretch", () => {
     expect(worst?.ticks[0]).toEqual({ urgent: 100, fills: false, ready: 2 });
   });
 
-  test("is the fullest where nothing was slow, and the last minute counts though it is short", () => {
+  test("is the fullest where nothing was slow, and the last counts though it is short", () => {
     expect(worstOf([...many(STRETCH_TICKS), ...many(3, { urgent: 150 })])?.firstTick).toBe(
       STRETCH_TICKS,
     );

@@ -85,7 +85,7 @@ describe("millrace replay", () => {
     }
   });
 
-  test("plays the worst minutes through the real scheduler, and says where it does not", async () => {
+  test("plays the worst minutes through the scheduler, and says where it does not", async () => {
     const played = await runCommand(trace, "--days", "1", "--policies", "static-peak,step-rule");
     expect(played.out).toMatch(/static-peak +2026-01-0\S+ +60 +\d+ +0\.00 % \(0\.00 %\) +0\.0/);
     expect(played.out).toMatch(/step-rule .+ % \(\S+ %\) +[1-9]\S* % \([1-9]\S* %\)/);

@@ -54,7 +54,9 @@ export const fields = defineConfig({
   }),
   limitsFile: optionalField(
     textField("MILLRACE_MODEL_LIMITS_FILE", {
-      help: "JSON file of models' own limits: workersMin, workersMax, budgetPerHour, batchWaitSeconds",
+      help:
+        "JSON file of models' own limits: workersMin, workersMax, budgetPerHour, " +
+        "batchWaitSeconds, objectiveMs",
     }),
   ),
   batchWaitSeconds: wholeField("MILLRACE_BATCH_WAIT_S", {

@@ -158,6 +158,11 @@ function optionsOf(
     },
     quantile: String(DEMAND),
     objectiveUs: scaled(config.objectiveMs * 1000),
+    objectivesUs: new Map(
+      [...limits].flatMap(([model, { objectiveMs }]) =>
+        objectiveMs === undefined ? [] : [[model, scaled(objectiveMs * 1000)] as const],
+      ),
+    ),
     refitUs: 3_600 * SECOND_US,
     planUs: 300 * SECOND_US,
     settleUs: scaled(3 * SECOND_US),
