@@ -322,6 +322,10 @@ describe("inside a process", () => {
           expect(skewed()).toBe(false);
           await orders.heal(blocked.id);
           await cluster.until("the lines", skewed, 3_000);
+          // It logged more than fits, went on, and says what it dropped.
+          const dropped = (): boolean =>
+            cluster.lines("scheduler-1").some((line) => line.includes("log lines were dropped"));
+          await cluster.until("what was dropped", dropped, 3_000);
         },
       }),
     ).toBe("healed");

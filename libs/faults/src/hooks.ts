@@ -47,7 +47,7 @@ export function serveHooks({ bus, role, id, handlers, log }: HookOptions): void 
       end(keyOf(String(options["of"]), options));
       return "";
     }
-    const handler = handlers[hook];
+    const handler = hook === "log-flood" ? floodOf(log) : handlers[hook];
     if (handler === undefined) return `a ${role} has no ${hook}`;
     const key = keyOf(hook, options);
     end(key);
@@ -68,6 +68,17 @@ export function serveHooks({ bus, role, id, handlers, log }: HookOptions): void 
     },
   });
 }
+
+/** More than a pipe and a logger hold of what nobody reads: 2 MiB. */
+const FLOOD_LINES = 2_048;
+const FLOOD_LINE = "x".repeat(1_024);
+
+const floodOf =
+  (log: Log): HookHandler =>
+  () => {
+    for (let line = 0; line < FLOOD_LINES; line++) log.warn({ line }, FLOOD_LINE);
+    return () => undefined;
+  };
 
 /** A supervisor has the same hook for each of its members. */
 const keyOf = (hook: string, options: HookCommand["options"]): string =>

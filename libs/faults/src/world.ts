@@ -20,7 +20,7 @@ import type { BrokerAccess } from "./healer/actions.ts";
 import { type Healed, Healer } from "./healer/healer.ts";
 import { corruptBlob } from "./injections/blob.ts";
 import { revokeCredentials } from "./injections/credentials.ts";
-import { inMembers, inSupervisor } from "./injections/hook.ts";
+import { blockLogs, inMembers } from "./injections/hook.ts";
 import type { Injection, InjectionContext } from "./injections/injection.ts";
 import { NO_PROXY, onLink } from "./injections/network.ts";
 import { kill, pause, restart, slowCpu } from "./injections/process.ts";
@@ -199,7 +199,7 @@ function prepare(context: InjectionContext): Injection | Promise<Injection> {
     case "revoke-credentials":
       return revokeCredentials(context);
     case "log-sink-blocked":
-      return inSupervisor(context, kind);
+      return blockLogs(context);
     case "latency":
     case "loss":
     case "blackhole":

@@ -57,6 +57,15 @@ const command = (hook: HookCommand["hook"], durationUs = 60_000_000, options = {
   options,
 });
 
+test("a flood of lines is logged at once", () => {
+  let lines = 0;
+  const connection = new FakeConnection();
+  const counting = { ...log, warn: () => lines++ };
+  serveHooks({ bus: connection.bus, role: "ingress", id: "i-1", handlers: {}, log: counting });
+  expect(connection.ask(command("log-flood"))).toEqual({ ok: true, detail: "" });
+  expect(lines).toBeGreaterThan(2_000);
+});
+
 test("a hook begins when it is asked and ends when it is healed", () => {
   const connection = serve({ "gpu-oom": handler });
   expect(connection.subject).toBe("mr.chaos.hook.gpu-worker.g-1");

@@ -169,6 +169,7 @@ export const HOOKS = [
   "clock-skew",
   "spot-notice",
   "log-sink-blocked",
+  "log-flood",
   "heal",
 ] as const;
 export type Hook = (typeof HOOKS)[number];

@@ -224,7 +224,7 @@ export const FAULTS = {
   },
   "log-sink-blocked": {
     family: "configuration",
-    help: "nobody reads what the process logs",
+    help: "nobody reads what the process logs, and it logs more than the pipe and its memory hold",
     options: {},
   },
   "poison-input": {

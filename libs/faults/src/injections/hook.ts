@@ -8,6 +8,7 @@ import {
   type HookCommand,
   hookReplySchema,
   subjects,
+  WORKER_ROLES,
 } from "@millrace/protocol";
 import type { Bus } from "@millrace/bus";
 import type { HealAction } from "../healer/actions.ts";
@@ -31,10 +32,33 @@ export function inMembers(context: InjectionContext, hook: Hook): Injection {
 }
 
 /** Asks the supervisor for something that it does to the targets. */
-export function inSupervisor(context: InjectionContext, hook: Hook): Injection {
+function inSupervisor(context: InjectionContext, hook: Hook): Injection {
   const subject = subjects.chaosHook("supervisor", context.ground.supervisor);
   const asked = context.targets.map(({ id }) => ({ subject, options: { member: id } }));
   return hooks(context, hook, asked);
+}
+
+/** Those that serve hooks in themselves. */
+const FLOODED: readonly string[] = ["ingress", "scheduler", ...WORKER_ROLES];
+
+/**
+ * The supervisor stops reading, and the targets log more than fits: what they say by themselves
+ * would fill a pipe only after hours.
+ */
+export function blockLogs(context: InjectionContext): Injection {
+  const { bus, spec, targets } = context;
+  const blocking = inSupervisor(context, "log-sink-blocked");
+  const flooded = targets.filter(({ role }) => FLOODED.includes(role));
+  const command = { v: 1, hook: "log-flood", durationUs: spec.durationUs, options: {} } as const;
+  return {
+    ...blocking,
+    begin: async () => {
+      await blocking.begin();
+      await Promise.all(
+        flooded.map(({ role, id }) => arm(bus, subjects.chaosHook(role, id), command)),
+      );
+    },
+  };
 }
 
 interface Asked {
