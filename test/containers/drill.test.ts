@@ -3,7 +3,7 @@
  * restarted and cut off by the command that a user gives, and nothing of what it asks is lost.
  */
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,6 +23,10 @@ const DRILL_MS_MAX = 180_000;
 const SERVED_MS_MAX = 90_000;
 
 const missing = whyNoEngine();
+/** Whether the network namespaces of containers can be entered. */
+const isInside =
+  process.getuid?.() === 0 &&
+  ["nsenter", "iptables"].every((tool) => spawnSync("which", [tool]).status === 0);
 const project = projectOf("drill");
 let directory: string;
 
@@ -92,24 +96,35 @@ describe.skipIf(missing !== undefined)(`the compose cluster${reason}`, () => {
   });
 
   test("a minute of faults in containers loses nothing", { timeout: DRILL_MS_MAX }, async () => {
-    const json = join(directory, "result.json");
-    const report = join(directory, "report");
-    const where = ["--compose", project, "--report", report, "--json", json];
-    const { code, out } = await chaos("run", "chaos/containers.yaml", ...where);
-    expect(out).toContain("\ngreen\n");
-    expect(code, out).toBe(0);
-    const result = JSON.parse(await readFile(json, "utf8")) as DrillResult;
-    console.log(out.slice(out.indexOf("the load has ended")));
-    expect(result).toMatchObject({ lost: 0, duplicated: 0, stuck: 0, jobs: 50 });
-    expect(result.requests).toBeGreaterThan(5_000);
-    const kinds = new Set(result.faults.map(({ kind }) => kind));
-    expect([...kinds].toSorted()).toEqual(["kill", "partition", "pause", "restart"]);
-    // What it has broken is whole: every container runs, on its network.
-    const filter = `label=com.docker.compose.project=${project}`;
-    const ids = (await docker("ps", "--quiet", "--filter", filter)).split("\n");
-    const format = "{{.State.Paused}} {{len .NetworkSettings.Networks}}";
-    const states = (await docker("inspect", "--format", format, ...ids)).split("\n");
-    expect(states.filter((state) => !/^false [12]$/.test(state))).toEqual([]);
-    expect(states.length).toBe(9);
+    expect(await drill("containers")).toEqual(["kill", "partition", "pause", "restart"]);
   });
+
+  test.skipIf(!isInside)(
+    `nor do packets that are dropped${isInside ? "" : " (skipped: needs root, nsenter and iptables)"}`,
+    { timeout: DRILL_MS_MAX },
+    async () => {
+      expect(await drill("containers-network")).toEqual(["blackhole"]);
+    },
+  );
 });
+
+/** @returns the kinds of its faults, when it was green and all that it broke is whole. */
+async function drill(name: string): Promise<readonly string[]> {
+  const json = join(directory, `${name}.json`);
+  const report = join(directory, name);
+  const where = ["--compose", project, "--report", report, "--json", json];
+  const { code, out } = await chaos("run", `chaos/${name}.yaml`, ...where);
+  expect(out).toContain("\ngreen\n");
+  expect(code, out).toBe(0);
+  const result = JSON.parse(await readFile(json, "utf8")) as DrillResult;
+  console.log(out.slice(out.indexOf("the load has ended")));
+  expect(result).toMatchObject({ lost: 0, duplicated: 0, stuck: 0, jobs: 50 });
+  expect(result.requests).toBeGreaterThan(5_000);
+  const filter = `label=com.docker.compose.project=${project}`;
+  const ids = (await docker("ps", "--quiet", "--filter", filter)).split("\n");
+  const format = "{{.State.Paused}} {{len .NetworkSettings.Networks}}";
+  const states = (await docker("inspect", "--format", format, ...ids)).split("\n");
+  expect(states.filter((state) => !/^false [12]$/.test(state))).toEqual([]);
+  expect(states.length).toBe(9);
+  return [...new Set(result.faults.map(({ kind }) => kind))].toSorted();
+}

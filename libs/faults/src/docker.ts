@@ -19,7 +19,7 @@ import { fail, ok, present, type Result } from "@millrace/std";
 import * as v from "valibot";
 import type { HealAction } from "./healer/actions.ts";
 import { Healer } from "./healer/healer.ts";
-import { followFault } from "./follow.ts";
+import { type Followed, followFault } from "./follow.ts";
 import type { ActiveFault, FaultMember, FaultWorld } from "./types.ts";
 import { unixUs } from "./time.ts";
 
@@ -61,10 +61,18 @@ type Command = readonly [command: string, ...args: readonly string[]];
 interface Steps {
   readonly begin: readonly Command[];
   readonly undo: readonly Command[];
+  /** Asks how often it has acted so far, where that is counted. */
+  readonly count?: () => Promise<number>;
 }
 
 const run = async ([command, ...args]: Command): Promise<string> =>
   (await promisify(execFile)(command, args, { timeout: COMMAND_MS })).stdout;
+
+const succeeds = (command: Command): Promise<boolean> =>
+  run(command).then(
+    () => true,
+    () => false,
+  );
 
 export class DockerWorld implements FaultWorld {
   readonly #options: DockerWorldOptions;
@@ -85,14 +93,17 @@ export class DockerWorld implements FaultWorld {
   }
 
   async missing(kind: FaultKind): Promise<string | undefined> {
-    const tools = KINDS[kind]?.tools;
-    if (tools === undefined) return `${kind} is not made in containers`;
+    const made = KINDS[kind];
+    if (made === undefined) return `${kind} is not made in containers`;
+    const { tools, kernel } = made;
     for (const tool of tools) {
-      const there = await run(["sh", "-c", `command -v ${tool}`]).catch(() => undefined);
-      if (there === undefined) return `${kind} in a container needs ${tool}, which is not here`;
+      const there = await succeeds(["sh", "-c", `command -v ${tool}`]);
+      if (!there) return `${kind} in a container needs ${tool}, which is not here`;
     }
     const root = process.getuid?.() === 0;
-    return tools.includes("nsenter") && !root ? `${kind} in a container needs root` : undefined;
+    if (tools.includes("nsenter") && !root) return `${kind} in a container needs root`;
+    if (kernel === undefined || (await succeeds(kernel.probe))) return undefined;
+    return `${kind} in a container needs ${kernel.has}, which this kernel has not`;
   }
 
   async inject(spec: FaultSpec, ids: readonly string[]): Promise<Result<ActiveFault, Fault>> {
@@ -132,7 +143,15 @@ export class DockerWorld implements FaultWorld {
       throw error;
     }
     const targets = containers.map(idOf);
-    const active = followFault({ id, spec, targets, injectedAtUs, healed, healer: this.#healer });
+    const active = followFault({
+      id,
+      spec,
+      targets,
+      injectedAtUs,
+      healed,
+      healer: this.#healer,
+      ...countingOf(steps),
+    });
     this.#active.set(id, active);
     void active.ended.then(() => this.#active.delete(id));
     return active;
@@ -154,6 +173,26 @@ export class DockerWorld implements FaultWorld {
   }
 }
 
+const COUNT_EVERY_MS = 500;
+
+/** What is undone takes its counters along: the last that they said counts. */
+function countingOf(steps: readonly Steps[]): Pick<Followed, "acted" | "repeat"> {
+  const counts = steps.flatMap(({ count }) => count ?? []);
+  if (counts.length === 0) return {};
+  let acted = 0;
+  const look = async (): Promise<void> => {
+    const found = await Promise.all(counts.map((count) => count().catch(() => 0)));
+    acted = Math.max(
+      acted,
+      found.reduce((sum, each) => sum + each, 0),
+    );
+  };
+  return {
+    acted: () => Promise.resolve(acted),
+    repeat: { everyMs: COUNT_EVERY_MS, act: () => void look() },
+  };
+}
+
 /** `scheduler-2` of a compose file is a scheduler. */
 const roleOf = ({ Config }: Inspected): string =>
   (Config.Labels[SERVICE] ?? "").replace(/-\d+$/, "");
@@ -167,6 +206,8 @@ type Inside = (...args: readonly string[]) => Command;
 interface Kind {
   /** What it needs on this machine. */
   readonly tools: readonly string[];
+  /** What it needs of the kernel, and what fails without it. */
+  readonly kernel?: { readonly has: string; readonly probe: Command };
   readonly steps: (spec: FaultSpec, container: Inspected, port: number) => Steps;
 }
 
@@ -211,7 +252,11 @@ const KINDS: Partial<Readonly<Record<FaultKind, Kind>>> = {
       blackhole(String(spec.options["direction"]), insideOf(container), port),
   },
   latency: {
-    tools: ["docker", "nsenter", "tc"],
+    tools: ["docker", "nsenter", "tc", "unshare"],
+    kernel: {
+      has: "netem",
+      probe: ["unshare", "-n", "tc", ..."qdisc add dev lo root netem delay 1us".split(" ")],
+    },
     steps: ({ options }, container) => {
       const inside = insideOf(container);
       const { delayUs, jitterUs } = options;
@@ -270,8 +315,16 @@ function blackhole(direction: string, inside: Inside, port: number): Steps {
     undo: rules.map((rule) =>
       undoing(inside("iptables", "-D", ...rule), quoted(inside("iptables", "-C", ...rule))),
     ),
+    count: async () => packetsDropped(await run(inside("iptables", "-nvxL")), port),
   };
 }
+
+/** Of a list of rules, which begin with their packets. */
+export const packetsDropped = (list: string, port: number): number =>
+  list
+    .split("\n")
+    .filter((line) => / DROP /.test(line) && new RegExp(`:${port}\\b`).test(line))
+    .reduce((sum, line) => sum + Number.parseInt(line, 10), 0);
 
 /**
  * Done twice, or where nothing was begun, it fails, and nothing is wrong; but it is to be tried
