@@ -1,7 +1,7 @@
 /** What the tools in containers print, read. */
 
 import { expect, test } from "vitest";
-import { packetsDropped } from "../src/docker.ts";
+import { packetsDropped } from "../src/docker-faults.ts";
 
 test("packets that were dropped are counted: of the port, and by no other rule", () => {
   const list = `Chain INPUT (policy ACCEPT 7 packets, 420 bytes)
