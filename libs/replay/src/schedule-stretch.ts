@@ -1,6 +1,7 @@
 /**
  * A stretch of a replay request by request: the real scheduler core with devices of a stated pace,
- * event by event on virtual time. What the fluid queue stands for, and is compared with.
+ * event by event on virtual time, urgent requests as realtime and deferred ones as batch. What the
+ * fluid queue stands for, and is compared with.
  */
 
 import type { AssignmentFrame, ModelRecord, Ticket, WorkerHeartbeat } from "@millrace/protocol";
@@ -115,7 +116,7 @@ class Trial {
     this.#urgent += count;
     for (let each = 0; each < count; each++) {
       this.#at(this.#nowUs + this.#random.below(TICK_US), () => {
-        this.#arrive(1, FAILED_WAIT_SECONDS * SECOND_US, this.#nowUs);
+        this.#arrive(0, FAILED_WAIT_SECONDS * SECOND_US, this.#nowUs);
       });
     }
   }
@@ -159,7 +160,7 @@ class Trial {
     }
   }
 
-  #arrive(tier: 1 | 2, remainingUs: number, arrivedUs: number): void {
+  #arrive(tier: 0 | 2, remainingUs: number, arrivedUs: number): void {
     const seq = this.#arrivedUs.push(arrivedUs) - 1;
     const ticket: Ticket = {
       seq,
