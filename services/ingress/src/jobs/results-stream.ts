@@ -14,6 +14,8 @@ import type { Reply } from "../reply.ts";
 const AHEAD_MAX = 4;
 /** Lines of items that did not run are written so many at a time. */
 const FILL_MAX = 1_000;
+/** A client that takes nothing for so long is taken to be gone (I6). */
+const STALLED_MS_MAX = 60_000;
 const LINES_TYPE = "application/x-ndjson";
 
 type Lines = Result<Uint8Array | undefined, Fault>;
@@ -22,13 +24,20 @@ export class ResultsStream {
   readonly #store: Pick<JobStore, "results">;
   readonly #record: JobRecord;
   readonly #reply: Reply;
+  readonly #stalledMsMax: number;
   /** The item whose line comes next. */
   #next = 0;
 
-  constructor(store: Pick<JobStore, "results">, record: JobRecord, reply: Reply) {
+  constructor(
+    store: Pick<JobStore, "results">,
+    record: JobRecord,
+    reply: Reply,
+    stalledMsMax = STALLED_MS_MAX,
+  ) {
     this.#store = store;
     this.#record = record;
     this.#reply = reply;
+    this.#stalledMsMax = stalledMsMax;
   }
 
   /** A fault as long as nothing was written; after that a broken connection says it. */
@@ -107,10 +116,21 @@ export class ResultsStream {
   async #push(lines: Uint8Array | string): Promise<boolean> {
     const reply = this.#reply;
     if (reply.destroyed) return false;
-    if (!reply.write(lines)) {
-      await Promise.race([once(reply, "drain"), once(reply, "close")]).catch(() => undefined);
-    }
+    if (!reply.write(lines)) await this.#taken();
     return !reply.destroyed;
+  }
+
+  /** Until the client has taken what was written, or is gone. */
+  async #taken(): Promise<void> {
+    const reply = this.#reply;
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    const stalled = setTimeout(() => reply.destroy(), this.#stalledMsMax);
+    const events = ["drain", "close"].map((event) => once(reply, event, { signal }));
+    await Promise.race(events).catch(() => undefined);
+    clearTimeout(stalled);
+    // The listener for the other event would stay until the response is closed.
+    waiting.abort();
   }
 }
 
