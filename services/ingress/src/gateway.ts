@@ -15,11 +15,11 @@ import { type Fault, fault, modelRef, TRACE_BYTES } from "@millrace/protocol";
 import type { Logger } from "@millrace/runtime";
 import { fail, type Result, unreachable } from "@millrace/std";
 import { type Access, type KeyRing, mayUse } from "./access.ts";
-import type { BodyReader } from "./body.ts";
+import { type BodyReader, discard } from "./body.ts";
 import type { Catalogue, ServedModel } from "./catalogue.ts";
 import type { Inference } from "./inference.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
-import { isJobTarget } from "./jobs/job-routes.ts";
+import { allowOf, isJobTarget } from "./jobs/job-routes.ts";
 import type { Jobs } from "./jobs/jobs.ts";
 import type { KeyFile } from "./key-file.ts";
 import { type Reply, replyDocument, replyFault } from "./reply.ts";
@@ -81,7 +81,7 @@ export class Gateway {
       return;
     }
     if (isJobTarget(request.url ?? "")) {
-      this.#serveJobs(request, reply, arrivedUs);
+      void this.#serveJobs(request, reply, arrivedUs);
       return;
     }
     const route = matchRoute(request.url ?? "");
@@ -104,10 +104,11 @@ export class Gateway {
     else this.#serve(request, reply, access.value, route.value, arrivedUs);
   }
 
-  #serveJobs(request: Request, reply: Reply, arrivedUs: number): void {
+  async #serveJobs(request: Request, reply: Reply, arrivedUs: number): Promise<void> {
     const access = this.#authenticate(request);
-    if (access.ok) void this.#options.jobs.handle(request, reply, access.value);
-    else this.#refuse(reply, access.error, arrivedUs);
+    const done = access.ok ? await this.#options.jobs.handle(request, reply, access.value) : access;
+    if (!done.ok) this.#refuse(reply, done.error, arrivedUs, allowOf(done.error));
+    if (!request.complete) discard(request);
   }
 
   #authenticate(request: Request): Result<Access, Fault> {

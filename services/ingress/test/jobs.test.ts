@@ -332,6 +332,8 @@ describe("what is no job is refused by name:", () => {
   test.each(cases)("%s", async (_what, ask, status, code) => {
     const answer = await ask();
     expect({ status: answer.status, code: answer.body.code }).toEqual({ status, code });
+    expect(answer.headers.get("millrace-request-id")).toMatch(/^ingress-1-/);
+    expect(answer.headers.get("allow")).toBe(status === 405 ? "GET" : null);
     expect(answer.body.error).toMatch(/\w{3}/);
   });
 });

@@ -50,7 +50,7 @@ async function ask(stalledMsMax: number): Promise<{ reply: Reply; sent: Promise<
 }
 
 test("a client that reads slowly gets every line", async () => {
-  const warned = vi.fn();
+  const warned = vi.fn<() => void>();
   process.on("warning", warned);
   const { sent } = await ask(60_000);
   let bytes = 0;

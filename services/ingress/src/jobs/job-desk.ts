@@ -7,11 +7,10 @@ import type { Logger } from "@millrace/runtime";
 import { fail, ok, type Result, unreachable } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
 import type { Access } from "../access.ts";
-import { discard } from "../body.ts";
-import { type Reply, replyDocument, replyFault } from "../reply.ts";
+import { type Reply, replyDocument } from "../reply.ts";
 import type { Intake } from "./intake.ts";
 import type { JobMetrics } from "./job-metrics.ts";
-import { type JobRoute, matchJobRoute } from "./job-routes.ts";
+import { matchJobRoute } from "./job-routes.ts";
 import type { Ledger } from "./ledger.ts";
 import type { TenantQueues } from "./tenant-queues.ts";
 import { listJobs } from "./job-list.ts";
@@ -40,26 +39,16 @@ export class JobDesk {
     this.#options = options;
   }
 
-  /** Answers, whatever happens; a client that is gone meanwhile gets nothing. */
-  async handle(request: IncomingMessage, reply: Reply, access: Access): Promise<void> {
-    const route = matchJobRoute(request.method ?? "", request.url ?? "");
-    if (request.headers.expect !== undefined) reply.writeContinue();
-    const done = route.ok ? await this.#serve(request, reply, access, route.value) : route;
-    if (!done.ok) {
-      const { code, message } = done.error;
-      this.#options.log.warn({ client: access.client, code, reason: message }, "a job is refused");
-      const allow = code === "METHOD_NOT_ALLOWED" ? ["Allow", message.replace(/.*takes /, "")] : [];
-      replyFault(reply, done.error, [allow[0] ?? [], allow[1]?.replace(" or ", ", ") ?? []].flat());
-    }
-    if (!request.complete) discard(request);
-  }
-
-  async #serve(
+  /** Answers, or says why not; a client that is gone meanwhile gets nothing. */
+  async handle(
     request: IncomingMessage,
     reply: Reply,
     access: Access,
-    route: JobRoute,
   ): Promise<Result<void, Fault>> {
+    const matched = matchJobRoute(request.method ?? "", request.url ?? "");
+    if (!matched.ok) return matched;
+    if (request.headers.expect !== undefined) reply.writeContinue();
+    const route = matched.value;
     const tenant = access.client;
     switch (route.kind) {
       case "submit":

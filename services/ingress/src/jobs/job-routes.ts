@@ -18,6 +18,12 @@ const OBJECTS = /^\/v2\/objects(?:\/([^/]+))?$/;
 export const isJobTarget = (target: string): boolean =>
   /^\/v2\/(?:jobs|objects)(?:[/?]|$)/.test(target);
 
+/** The header of a METHOD_NOT_ALLOWED, from its message. */
+export const allowOf = ({ code, message }: Fault): readonly string[] =>
+  code === "METHOD_NOT_ALLOWED"
+    ? ["Allow", message.replace(/.*takes /, "").replace(" or ", ", ")]
+    : [];
+
 /** METHOD_NOT_ALLOWED names the methods that the path takes. */
 export function matchJobRoute(method: string, target: string): Result<JobRoute, Fault> {
   const { path, query } = splitTarget(target);

@@ -3,8 +3,9 @@
 import type { IncomingMessage } from "node:http";
 import { randomInt } from "node:crypto";
 import { ItemWindow, WINDOW_DEFAULTS } from "@millrace/jobs";
-import { subjects } from "@millrace/protocol";
+import { type Fault, subjects } from "@millrace/protocol";
 import type { Logger, Metrics } from "@millrace/runtime";
+import type { Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
 import type { Access } from "../access.ts";
 import type { Catalogue } from "../catalogue.ts";
@@ -128,7 +129,7 @@ export class Jobs {
     await this.#runner.stop();
   }
 
-  handle(request: IncomingMessage, reply: Reply, access: Access): Promise<void> {
+  handle(request: IncomingMessage, reply: Reply, access: Access): Promise<Result<void, Fault>> {
     return this.#desk.handle(request, reply, access);
   }
 
