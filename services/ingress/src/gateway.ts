@@ -63,6 +63,8 @@ interface Known {
   readonly access: Result<Access, Fault>;
 }
 
+const REQUEST_ID = "Millrace-Request-Id";
+
 export class Gateway {
   readonly #options: GatewayOptions;
   readonly #known = new WeakMap<Socket, Known>();
@@ -243,6 +245,15 @@ export class Gateway {
     });
   }
 
+  /** Notes what is refused before there is a request; @returns the header that names it. */
+  unfit({ code, message }: Fault): readonly [name: string, value: string] {
+    const { inference, metrics, log } = this.#options;
+    const request = inference.nextId();
+    metrics.refused(code);
+    log.warn({ request, code, reason: message }, "refused");
+    return [REQUEST_ID, request];
+  }
+
   /** The answer to what never became an open request. */
   #refuse(
     reply: Reply,
@@ -254,7 +265,7 @@ export class Gateway {
     const { inference, metrics, log, nowUs } = this.#options;
     const totalUs = nowUs() - arrivedUs;
     const request = inference.nextId();
-    replyFault(reply, reason, ["Millrace-Request-Id", request, ...headers]);
+    replyFault(reply, reason, [REQUEST_ID, request, ...headers]);
     metrics.failed(model, reason.code, totalUs);
     metrics.refused(reason.code);
     model?.statistics.failed(totalUs, nowUs());

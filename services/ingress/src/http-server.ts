@@ -27,6 +27,8 @@ export interface HttpOptions {
   readonly handle: (request: Request, reply: Reply) => void;
   /** The client went away before its answer. */
   readonly gone: (reply: Reply) => void;
+  /** What never became a request, or not a whole one, is refused here; the headers of that. */
+  readonly refused: (reason: Fault) => readonly [name: string, value: string];
 }
 
 export interface HttpListener extends AsyncDisposable {
@@ -137,13 +139,14 @@ class Listener implements HttpListener {
       socket.destroy();
       return;
     }
-    const { code, message } = describe(error, oldest !== undefined);
-    const { status } = ERRORS[code];
-    const body = errorDocument(code, message);
+    const reason = describe(error, oldest !== undefined);
+    const { status } = ERRORS[reason.code];
+    const body = errorDocument(reason.code, reason.message);
+    const [name, value] = this.#options.refused(reason);
     if (oldest !== undefined) this.#options.gone(oldest);
     socket.end(
       `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
-        `Content-Type: application/json\r\nConnection: close\r\n` +
+        `Content-Type: application/json\r\nConnection: close\r\n${name}: ${value}\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       () => socket.destroy(),
     );

@@ -178,6 +178,7 @@ export class Ingress implements AsyncDisposable {
       arrivalMs: config.arrivalMs,
       handle: (request, reply) => gateway.handle(request, reply),
       gone: (reply) => this.#inference.gone(reply),
+      refused: (reason) => gateway.unfit(reason),
     });
     return this.#listener.port;
   }

@@ -241,6 +241,7 @@ describe("bodies", () => {
       "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\n",
     ]);
     expect(rawCode(answer)).toBe("408 REQUEST_TIMEOUT");
+    expect(answer.head).toMatch(/millrace-request-id: ingress-1-/i);
   });
 
   test("bodies that are read together are bounded, by what has come of them", async () => {
@@ -316,6 +317,7 @@ describe("requests that hide another one", () => {
       `GET /v2/health/live HTTP/1.1\r\nHost: a\r\nX-A: ${"y".repeat(70_000)}\r\n\r\n`,
     ]);
     expect(rawCode(answer)).toBe("431 HEAD_TOO_LARGE");
+    expect(answer.head).toMatch(/millrace-request-id: ingress-1-/i);
   });
 
   test("garbage, TLS among it", async () => {

@@ -20,6 +20,7 @@ async function serve(bodyBytesMax = 1_000_000) {
     connectionsMax: 10,
     arrivalMs: 5_000,
     gone: () => undefined,
+    refused: () => ["Millrace-Request-Id", "ingress-1-1"],
     handle: (request, reply) =>
       bodies.read(request, (body) => {
         read.push(body.ok ? Buffer.from(body.value).toString("latin1") : body.error.code);

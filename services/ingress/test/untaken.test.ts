@@ -29,6 +29,7 @@ async function serve(untaken?: Untaken) {
     connectionsMax: 10,
     arrivalMs: TIME_MS,
     gone: () => undefined,
+    refused: () => ["Millrace-Request-Id", "ingress-1-1"],
     handle: (request, reply) => {
       const path = request.url ?? "";
       sockets.set(path, request.socket);
