@@ -8,7 +8,6 @@ export interface Toned {
   readonly tone: Tone;
 }
 
-/** Numbers are aligned to the right. */
 export type Cell = string | number | Toned;
 
 export type Block =

@@ -3,6 +3,7 @@
  * the reader's choice of light or dark, and prints.
  */
 
+import { isFigures, textOf } from "./cells.ts";
 import type { Block, Cell, Page, Section, Tone } from "./document.ts";
 import { escapeText } from "./escape.ts";
 import { paletteVariables } from "./palette.ts";
@@ -34,7 +35,7 @@ margin:14px 0}
 table{border-collapse:collapse;width:100%;font-size:13.5px;font-variant-numeric:tabular-nums}
 th{text-align:left;color:var(--faint);font-weight:500}
 th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--rule);vertical-align:top}
-td.number,th.number{text-align:right}
+td.number,th.number{text-align:right;white-space:nowrap}
 td.word{white-space:nowrap}
 pre{background:var(--card);border-radius:8px;padding:12px 14px;overflow-x:auto;font-size:13px}
 figure{margin:18px 0}
@@ -44,27 +45,29 @@ figure{margin:18px 0}
 const WORD_LENGTH_MAX = 32;
 
 const toneOf = (cell: Cell): Tone => (typeof cell === "object" ? cell.tone : "plain");
-const textOf = (cell: Cell): string => (typeof cell === "object" ? cell.text : String(cell));
 
 /** A name, which is not broken at its hyphens. */
 const isWord = (text: string): boolean => text.length <= WORD_LENGTH_MAX && !/\s/.test(text);
 
 /** ` class="..."` of what applies, or nothing. */
-function classes(cell: Cell): string {
-  const kind = typeof cell === "number" ? "number" : isWord(textOf(cell)) ? "word" : "";
+function classes(cell: Cell, isFigure: boolean): string {
+  const kind = isFigure ? "number" : isWord(textOf(cell)) ? "word" : "";
   const names = [kind, toneOf(cell)].filter((name) => name !== "" && name !== "plain");
   return names.length === 0 ? "" : ` class="${names.join(" ")}"`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const numeric = head.map((_, at) => rows.some((row) => typeof row[at] === "number"));
+  const figures = head.map((_, at) => isFigures(rows, at));
   const titles = head.map(
-    (title, at) => `<th${numeric[at] === true ? ' class="number"' : ""}>${escapeText(title)}</th>`,
+    (title, at) => `<th${figures[at] === true ? ' class="number"' : ""}>${escapeText(title)}</th>`,
   );
   const lines = rows.map(
     (row) =>
       `<tr>${row
-        .map((cell) => `<td${classes(cell)}>${escapeText(textOf(cell))}</td>`)
+        .map(
+          (cell, at) =>
+            `<td${classes(cell, figures[at] === true)}>${escapeText(textOf(cell))}</td>`,
+        )
         .join("")}</tr>`,
   );
   return (

@@ -1,8 +1,7 @@
 /** The same report as Markdown. What a chart shows, its alternative says. */
 
+import { isFigures, textOf } from "./cells.ts";
 import type { Block, Cell, Page } from "./document.ts";
-
-const textOf = (cell: Cell): string => (typeof cell === "object" ? cell.text : String(cell));
 
 /** Text that means nothing to Markdown and stays inside its cell. */
 const escapeCell = (cell: Cell): string =>
@@ -10,12 +9,9 @@ const escapeCell = (cell: Cell): string =>
     .replaceAll(/[\\|*_`<[\]]/g, String.raw`\$&`)
     .replaceAll(/\s+/g, " ");
 
-/** Columns that hold a number anywhere are aligned to the right. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const line = (cells: readonly Cell[]): string => `| ${cells.map(escapeCell).join(" | ")} |`;
-  const rule = head.map((_, at) =>
-    rows.some((row) => typeof row[at] === "number") ? "---:" : "---",
-  );
+  const rule = head.map((_, at) => (isFigures(rows, at) ? "---:" : "---"));
   return [line(head), `| ${rule.join(" | ")} |`, ...rows.map(line)].join("\n");
 }
 

@@ -65,3 +65,14 @@ describe("markdownPage", () => {
     );
   });
 });
+
+test("columns of figures line up at their right, with units too; others do not", () => {
+  const head = ["money", "share", "beside", "missing", "time", "mixed", "nothing"];
+  const rows = [
+    ["$1.50", "12.0 %", "3.1 % (2.9 %)", "12 ms", "2026-01-01T00:00:00Z", "4", ""],
+    ["< 0.01", "3 %", "4 % (4 %)", "-", "2026-01-02T00:00:00Z", "4 gpu-l4: why", "-"],
+  ];
+  expect(markdownTable(head, rows).split("\n")[1]).toBe(
+    "| ---: | ---: | ---: | ---: | --- | --- | --- |",
+  );
+});

@@ -78,11 +78,11 @@ function policyBlock({ result }: ShownReplay): Block {
       const met = meetsObjective(row);
       return [
         row.policy,
-        round(row.cost, 2),
-        round(row.costRatio * 100, 1),
-        round(row.failedShare * 100, 4),
-        round(row.slowShare * 100, 3),
-        round(row.utilisation * 100, 1),
+        row.cost.toFixed(2),
+        (row.costRatio * 100).toFixed(1),
+        (row.failedShare * 100).toFixed(4),
+        (row.slowShare * 100).toFixed(3),
+        (row.utilisation * 100).toFixed(1),
         { text: met ? "met" : "missed", tone: met ? "good" : "bad" },
         run?.interruptions ?? 0,
         run?.policy.description ?? "",
@@ -108,8 +108,6 @@ function trialBlock({ result }: ShownReplay): Block {
   });
   return { type: "table", head: TRIAL_COLUMNS, rows };
 }
-
-const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 /** Points of a figure over time: means, or the last of each stretch for what only grows. */
 function pointsOf(
