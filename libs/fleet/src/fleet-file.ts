@@ -104,8 +104,15 @@ function lineOf(
   return 1;
 }
 
-/** @throws Error where Kubernetes is asked for and no cluster is configured. */
-export async function openFleet(file: FleetFile, nowUs: () => number): Promise<FleetDriver> {
+/**
+ * @param epoch of the caller's lease, for a command that wants to refuse who has lost it.
+ * @throws Error where Kubernetes is asked for and no cluster is configured.
+ */
+export async function openFleet(
+  file: FleetFile,
+  nowUs: () => number,
+  epoch?: () => number | undefined,
+): Promise<FleetDriver> {
   switch (file.driver) {
     case "docker": {
       const { fleet, pools } = file;
@@ -120,7 +127,8 @@ export async function openFleet(file: FleetFile, nowUs: () => number): Promise<F
     }
     case "command": {
       const { args, command, pools, timeoutSeconds } = file;
-      return new HookFleet({ command, args, pools, timeoutMs: timeoutSeconds * 1000 });
+      const timeoutMs = timeoutSeconds * 1000;
+      return new HookFleet({ command, args, pools, timeoutMs, ...(epoch && { epoch }) });
     }
   }
 }

@@ -30,9 +30,11 @@ export interface HookOptions {
   readonly timeoutMs?: number;
   /** Of the command; this process's own where absent. */
   readonly env?: NodeJS.ProcessEnv;
+  /** Of the caller's lease; told with every call that changes something. */
+  readonly epoch?: () => number | undefined;
 }
 
-/** What the command reads. */
+/** What the command reads; what changes something also has the `epoch` of the caller's lease. */
 export type HookRequest =
   | { readonly v: 1; readonly operation: "list" }
   | {
@@ -41,8 +43,14 @@ export type HookRequest =
       readonly pool: Pool;
       readonly count: number;
       readonly retire: readonly string[];
+      readonly epoch?: number;
     }
-  | { readonly v: 1; readonly operation: "replace"; readonly id: string };
+  | {
+      readonly v: 1;
+      readonly operation: "replace";
+      readonly id: string;
+      readonly epoch?: number;
+    };
 
 const name = v.pipe(v.string(), v.check(isName));
 const poolEntries = { kind: name, zone: name, lifecycle: v.picklist(LIFECYCLES) };
@@ -152,10 +160,12 @@ export class HookFleet implements FleetDriver {
     schema: S,
   ): Promise<FleetResult<v.InferOutput<S>>> {
     const { command, args, env, timeoutMs = TIMEOUT_MS } = this.#options;
+    // Asked for when its turn comes: a call may have waited for another one.
+    const epoch = request.operation === "list" ? undefined : this.#options.epoch?.();
     const ran = await runCommand({
       command,
       args,
-      input: `${JSON.stringify(request)}\n`,
+      input: `${JSON.stringify({ ...request, epoch })}\n`,
       timeoutMs,
       ...(env === undefined ? {} : { env }),
     });

@@ -28,6 +28,23 @@ describe("a hook", () => {
     expect(await later.scale(POOLS[0], 2)).toMatchObject({ error: { ...refused, retry: true } });
   });
 
+  test("is told the epoch of the lease with what changes something", async () => {
+    let epoch: number | undefined = 41;
+    const script = `read -r asked; printf '{"v":1,"error":{"message":"%s"}}' "$(echo "$asked" | tr '"' "'")"`;
+    await using driver = new HookFleet({
+      command: "/bin/sh",
+      args: ["-c", script],
+      pools: POOLS,
+      epoch: () => epoch,
+    });
+    const askedBy = async (call: Promise<{ ok: boolean }>): Promise<string> =>
+      JSON.stringify(await call);
+    expect(await askedBy(driver.scale(POOLS[0], 2))).toContain("'epoch':41");
+    expect(await askedBy(driver.list())).not.toContain("epoch");
+    epoch = 42;
+    expect(await askedBy(driver.scale(POOLS[0], 2))).toContain("'epoch':42");
+  });
+
   test("that hangs is ended with what it started, and so is one that does not read", async () => {
     const startedAt = performance.now();
     await using driver = run("sleep 30 & sleep 30", 100);

@@ -36,7 +36,7 @@ export async function openFleet(options: OpenFleetOptions): Promise<FleetDriver 
     case "docker":
     case "kubernetes":
     case "command":
-      return new FencedFleet(await openFromFile(config.fleet, config.fleetFile), epoch);
+      return new FencedFleet(await openFromFile(config.fleet, config.fleetFile, epoch), epoch);
   }
 }
 
@@ -62,14 +62,18 @@ export function offersOf(prices: PriceBook, pools: readonly Pool[]): PriceBook {
   );
 }
 
-async function openFromFile(driver: FileDriver, path: string | undefined): Promise<FleetDriver> {
+async function openFromFile(
+  driver: FileDriver,
+  path: string | undefined,
+  epoch: () => number | undefined,
+): Promise<FleetDriver> {
   if (path === undefined) {
     throw new ConfigError(`MILLRACE_FLEET_FILE is not set: expected a fleet file for ${driver}`);
   }
   const file = parseFleetFile(driver, readText(path));
   if (!file.ok) throw new ConfigError(`${path}: ${file.error.join("; ")}`);
   try {
-    return await openFleetFile(file.value, nowUs);
+    return await openFleetFile(file.value, nowUs, epoch);
   } catch (error) {
     throw new ConfigError(`MILLRACE_FLEET=${driver}: ${(error as Error).message}`);
   }
