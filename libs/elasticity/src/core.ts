@@ -10,12 +10,10 @@
 
 import type { ModelLimits, PriceBook } from "@millrace/costing";
 import {
-  blendedMicrosPerHour,
   type Decision,
   FollowingCore,
   type FollowOptions,
   type ModelDemand,
-  type Placement,
   type Plan,
   planFleet,
   plannedWorkers,
@@ -29,9 +27,12 @@ import { isDue } from "./due.ts";
 import type { ElasticEffect, ElasticEvent } from "./events.ts";
 import { FleetState, type FleetStateOptions, loadOf, nameOf } from "./fleet-state.ts";
 import { Forecasts } from "./forecasts.ts";
+import { Placing } from "./placing.ts";
 import { Pools } from "./pools.ts";
 
 const SECOND_US = 1_000_000;
+/** Jobs are read as often as the loop looks, and a read may fail. */
+const UNEXPLAINED_INTERVALS = 4;
 
 /**
  * `forecast` is the plan's floor and the loop above it, `reactive` the loop alone. `step-rule` is
@@ -85,6 +86,7 @@ export class ElasticCore {
   readonly #forecasts: Forecasts;
   #following: ReadonlyMap<string, FollowingCore>;
   readonly #pools: Pools;
+  readonly #placing: Placing;
   #plan: Plan | undefined;
   #refitAtUs = 0;
   #planAtUs = 0;
@@ -96,9 +98,11 @@ export class ElasticCore {
     assert(options.kinds.length > 0, "an elastic fleet has kinds of workers");
     this.#options = options;
     this.#state = new FleetState(options);
-    this.#deferral = new Deferral((model) => this.#batchWaitUs(model));
+    const graceUs = UNEXPLAINED_INTERVALS * options.follow.intervalUs;
+    this.#deferral = new Deferral((model) => this.#batchWaitUs(model), graceUs);
     this.#forecasts = new Forecasts(options.quantile, this.#deferral);
     this.#pools = new Pools({ ...options, workersMax: options.follow.workersMax }, this.#state);
+    this.#placing = new Placing(options, this.#state);
     this.#following = this.#makeFollowing();
   }
 
@@ -166,7 +170,8 @@ export class ElasticCore {
   #rouse({ loads }: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
     if (this.#phase !== "following" || this.#options.follow.advisory) return;
     const waits = (load: (typeof loads)[number]): boolean =>
-      this.#deferral.urgent(nameOf(load.ref), loadOf(load)).queuedRows > 0;
+      load.queuedRows > 0 &&
+      this.#deferral.urgent(nameOf(load.ref), loadOf(load), nowUs).queuedRows > 0;
     if (!loads.some(waits)) return;
     const isAny = this.#options.kinds.some((kind) => this.#state.ready(kind) > 0);
     if (!isAny && !this.#pools.asked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);
@@ -320,9 +325,13 @@ export class ElasticCore {
     const { limits = new Map<string, ModelLimits>(), policy } = this.#options;
     let least = 0;
     for (const [model, { workersMin = 0 }] of limits) {
-      const isFloor = policy !== "reactive" && this.#placementsOf(model, nowUs).length > 0;
+      const isFloor =
+        policy !== "reactive" && this.#placing.placementsOf(this.#plan, model, nowUs).length > 0;
       if (isFloor) continue;
-      least = Math.max(least, Math.ceil(workersMin * this.#shareOf(kind, model, nowUs)));
+      least = Math.max(
+        least,
+        Math.ceil(workersMin * this.#placing.shareOf(this.#plan, kind, model, nowUs)),
+      );
     }
     return least;
   }
@@ -335,48 +344,21 @@ export class ElasticCore {
     let rows = 0;
     let unmeasured = false;
     for (const [model, whole] of this.#state.demand()) {
-      const demand = this.#deferral.urgent(model, whole);
+      const demand = this.#deferral.urgent(model, whole, nowUs);
       const rate = this.#state.rate(kind, model);
-      const share = this.#shareOf(kind, model, nowUs);
+      const share = this.#placing.shareOf(this.#plan, kind, model, nowUs);
       if (share === 0) continue;
       rows += share * demand.rowsPerSecond;
       if (rate === undefined) {
         // Nothing can be planned for what was not measured, so that does not wait.
         unmeasured ||= whole.rowsPerSecond > 0 || whole.queuedRows > 0;
       } else {
-        const most = share * this.#mostLoad(kind, model);
+        const most = share * this.#placing.mostLoad(kind, model);
         const asked = Math.min(most, (share * demand.rowsPerSecond) / rate);
         load += asked;
         queued += Math.min((most - asked) * drainSeconds, (share * demand.queuedRows) / rate);
       }
     }
     return { load, queued, rows, unmeasured };
-  }
-
-  /** Workers' worth of load above which the model would get more workers than it may have. */
-  #mostLoad(kind: string, model: string): number {
-    const { follow, limits, prices, rules } = this.#options;
-    const own = limits?.get(model);
-    if (own === undefined) return Number.POSITIVE_INFINITY;
-    const { budgetMicrosPerHour: budget, workersMax = Number.POSITIVE_INFINITY } = own;
-    const price = blendedMicrosPerHour(kind, prices.offers, rules.spot);
-    const paid = budget === undefined || price === undefined ? workersMax : budget / price;
-    // Just below, because what is a hair above it is rounded up to one worker more.
-    return Math.min(workersMax, Math.floor(paid)) * follow.guardUtilisation * 0.999;
-  }
-
-  #placementsOf(model: string, nowUs: number): readonly Placement[] {
-    const plan = this.#plan;
-    const step = plan?.steps[Math.floor((nowUs - plan.startUs) / plan.stepUs)];
-    return (step?.placements ?? []).filter((each) => each.model === model);
-  }
-
-  /** Of the model's requests; without a plan all of them on the first kind. */
-  #shareOf(kind: string, model: string, nowUs: number): number {
-    const placed = this.#placementsOf(model, nowUs);
-    const sum = placed.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0);
-    if (sum === 0) return kind === this.#options.kinds[0] ? 1 : 0;
-    const here = placed.filter((each) => each.kind === kind);
-    return here.reduce((total, { requestsPerSecond }) => total + requestsPerSecond, 0) / sum;
   }
 }

@@ -24,10 +24,17 @@ export class Deferral {
   readonly waitUs: (model: string) => number;
   readonly #coming = new Map<string, Coming>();
   #jobs: Jobs = [];
+  /** Of all open jobs, by model. */
+  #items: ReadonlyMap<string, number> = new Map();
   #planned: ReadonlySet<string> = new Set();
+  readonly #graceUs: number;
+  /** Since when more of a model waits as batch than its jobs explain. */
+  readonly #moreSinceUs = new Map<string, number>();
 
-  constructor(waitUs: (model: string) => number) {
+  /** @param graceUs after which work that waits and is of no known job is urgent. */
+  constructor(waitUs: (model: string) => number, graceUs: number) {
     this.waitUs = waitUs;
+    this.#graceUs = graceUs;
   }
 
   foresee(model: string, coming: Coming | undefined): void {
@@ -37,9 +44,10 @@ export class Deferral {
 
   /** @returns whether of any model more waits than before, which no plan has room for yet. */
   heard(jobs: Jobs): boolean {
-    const before = itemsOf(this.#jobs);
+    const before = this.#items;
     this.#jobs = jobs;
-    return [...itemsOf(jobs)].some(
+    this.#items = itemsOf(jobs);
+    return [...this.#items].some(
       ([model, items]) => this.waitUs(model) > 0 && items > (before.get(model) ?? 0),
     );
   }
@@ -71,15 +79,30 @@ export class Deferral {
     this.#planned = new Set(models);
   }
 
-  /** What must be served at once. */
-  urgent(model: string, load: Load): Load {
+  /**
+   * What must be served at once. What waits as batch and is of no job does not wait for long: a
+   * request that was sent as batch by itself has a deadline, and no trough to wait for.
+   */
+  urgent(model: string, load: Load, nowUs: number): Load {
     if (!this.#planned.has(model)) return load;
     const { batchQueuedRows, batchRowsPerSecond, queuedRows, rowsPerSecond } = load;
+    const ofJobs = (this.#items.get(model) ?? 0) * (this.#coming.get(model)?.rowsPerRequest ?? 1);
+    const left = this.#isUnexplained(model, batchQueuedRows > ofJobs, nowUs)
+      ? ofJobs
+      : batchQueuedRows;
     return {
       ...load,
-      queuedRows: Math.max(0, queuedRows - batchQueuedRows),
+      queuedRows: Math.max(0, queuedRows - left),
       rowsPerSecond: Math.max(0, rowsPerSecond - batchRowsPerSecond),
     };
+  }
+
+  /** A new job's items may wait before its record was read. */
+  #isUnexplained(model: string, isMore: boolean, nowUs: number): boolean {
+    if (!isMore) this.#moreSinceUs.delete(model);
+    else if (nowUs < (this.#moreSinceUs.get(model) ?? Infinity))
+      this.#moreSinceUs.set(model, nowUs);
+    return nowUs - (this.#moreSinceUs.get(model) ?? nowUs) > this.#graceUs;
   }
 }
 

@@ -25,11 +25,13 @@ export interface PoolsOptions {
   readonly startUpUsMin?: number;
 }
 
-/** After so many times the start-up time, spot that was asked for does not come. */
+/** After so many times the start-up time, what was asked for does not come. */
 const START_UPS_MAX = 2;
 const SECOND_US = 1_000_000;
 /** Bisections of the share that a budget allows: to one worker in 10,000 of each kind. */
 const BUDGET_HALVINGS = 14;
+
+type ReadyOf = (zone: string, lifecycle: Pool["lifecycle"]) => number;
 
 interface Closed {
   readonly atUs: number;
@@ -47,7 +49,7 @@ export class Pools {
   readonly #closed = new Map<string, Closed>();
   /** What was wanted last, by pool. */
   readonly #wanted = new Map<string, number>();
-  /** Spot pools with fewer than are wanted: how many, and since when no more came. */
+  /** Pools with fewer than are wanted: how many, and since when no more came. */
   readonly #coming = new Map<string, { readonly sinceUs: number; readonly ready: number }>();
 
   constructor(options: PoolsOptions, state: FleetState) {
@@ -72,12 +74,12 @@ export class Pools {
   }
 
   /**
-   * Spot that was asked for and does not come is refused, whatever its driver says. Its pool is
-   * left alone until every other could be found out too: else they were tried in turn for ever.
+   * What was asked for and does not come is refused, whatever its driver says. Its pool is left
+   * alone until every other could be found out too: else they were tried in turn for ever.
    */
   look(nowUs: number): void {
-    const spot = this.#options.prices.offers.filter(({ lifecycle }) => lifecycle === "spot");
-    for (const { kind, zone, lifecycle } of spot) {
+    const { offers } = this.#options.prices;
+    for (const { kind, zone, lifecycle } of offers) {
       const pool = { kind, zone, lifecycle };
       const key = keyOf(pool);
       const ready = this.#state.ready(kind, zone, lifecycle);
@@ -87,7 +89,8 @@ export class Pools {
       const isNew = before === undefined || ready > before.ready || nowUs < before.sinceUs;
       const sinceUs = isNew ? nowUs : before.sinceUs;
       const lateUs = START_UPS_MAX * this.#startUpUs(kind);
-      const roundUs = spot.filter((offer) => offer.kind === kind).length * lateUs;
+      const alike = offers.filter((each) => each.kind === kind && each.lifecycle === lifecycle);
+      const roundUs = alike.length * lateUs;
       if (nowUs - sinceUs <= lateUs) this.#coming.set(key, { sinceUs, ready });
       else this.refused(pool, ready, nowUs, this.#options.refusedForUs + roundUs);
     }
@@ -107,7 +110,8 @@ export class Pools {
 
   /**
    * Workers by kind that the fleet's budget pays for: all that are wanted, or the same share of
-   * each kind. It comes before the least that there should be, as it does in the plan.
+   * each kind, but one of each before a second of any: there may be work that only this kind can
+   * do. It comes before the least that there should be, as it does in the plan.
    */
   withinBudget(wanted: ReadonlyMap<string, number>, nowUs: number): ReadonlyMap<string, number> {
     const budget = this.#options.rules.budgetMicrosPerHour;
@@ -118,8 +122,18 @@ export class Pools {
       return micros <= budget;
     };
     if (isPaid(wanted)) return wanted;
+    const least = new Map<string, number>();
+    for (const [kind, count] of wanted) {
+      least.set(kind, Math.min(1, count));
+      if (!isPaid(least)) least.set(kind, 0);
+    }
     const shareOf = (share: number): ReadonlyMap<string, number> =>
-      new Map([...wanted].map(([kind, count]) => [kind, Math.floor(count * share)]));
+      new Map(
+        [...wanted].map(([kind, count]) => [
+          kind,
+          Math.max(least.get(kind) ?? 0, Math.floor(count * share)),
+        ]),
+      );
     let low = 0;
     let high = 1;
     for (let halving = 0; halving < BUDGET_HALVINGS; halving++) {
@@ -132,7 +146,7 @@ export class Pools {
 
   /** @param workers that the load needs. */
   want(kind: string, workers: number, nowUs: number): ElasticEffect[] {
-    const groups = this.#spread(kind, workers, nowUs, this.#readySpot(kind));
+    const groups = this.#spread(kind, workers, nowUs, this.#readyOf(kind));
     const effects: ElasticEffect[] = [];
     for (const { zone, lifecycle } of this.#offersOf(kind)) {
       const pool = { kind, zone, lifecycle };
@@ -162,26 +176,21 @@ export class Pools {
    */
   #price(kind: string, workers: number, nowUs: number): number {
     const { offers } = this.#options.prices;
-    const ready = this.#readySpot(kind);
+    const ready = this.#readyOf(kind);
     const present = this.#spread(kind, workers, nowUs, ready).map((group) =>
       group.lifecycle === "spot"
-        ? { ...group, count: Math.min(group.count, ready(group.zone)) }
+        ? { ...group, count: Math.min(group.count, ready(group.zone, "spot")) }
         : group,
     );
     const target = this.#spread(kind, workers, nowUs);
     return Math.max(priceOf(target, offers), priceOf(present, offers));
   }
 
-  #readySpot(kind: string): (zone: string) => number {
-    return (zone) => this.#state.ready(kind, zone, "spot");
+  #readyOf(kind: string): ReadyOf {
+    return (zone, lifecycle) => this.#state.ready(kind, zone, lifecycle);
   }
 
-  #spread(
-    kind: string,
-    workers: number,
-    nowUs: number,
-    readySpot?: (zone: string) => number,
-  ): WorkerGroup[] {
+  #spread(kind: string, workers: number, nowUs: number, ready?: ReadyOf): WorkerGroup[] {
     const { prices, rules, workersMax } = this.#options;
     const closedOf = (pool: Pool): Closed | undefined => {
       const closed = this.#closed.get(keyOf(pool));
@@ -197,8 +206,8 @@ export class Pools {
         const held = closedOf(pool)?.held ?? wanted;
         return Math.max(this.#state.ready(kind, zone, lifecycle), Math.min(wanted, held));
       },
-      open: (zone) => closedOf({ kind, zone, lifecycle: "spot" }) === undefined,
-      ...(readySpot === undefined ? {} : { ready: readySpot }),
+      open: (zone, lifecycle) => closedOf({ kind, zone, lifecycle }) === undefined,
+      ...(ready === undefined ? {} : { ready }),
       workersMax,
     });
   }

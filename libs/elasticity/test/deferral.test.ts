@@ -167,3 +167,18 @@ test.each([0, 6 * HOUR_S])(
     expect(rig.core.wakeAtUs <= rig.nowUs).toBe(waitS === 0);
   },
 );
+
+test("what waits as batch and is of no job waits for no trough", () => {
+  const rig = new Rig({ follow: { ...FOLLOW_OPTIONS, workersMin: 0 } });
+  rig.forecast(PEAK_THEN_TROUGH.map(() => 0));
+  rig.core.step({ type: "workerLost", id: "w" }, rig.nowUs);
+  rig.wake();
+  const look = (): number | undefined => {
+    rig.load(0, { rowsPerSecond: 0, queuedRows: 5 });
+    return decisionOf(rig.wake())?.workers;
+  };
+  // The record of a job that has just come may not have been read yet.
+  expect(look()).toBe(0);
+  for (let looks = 0; looks < 5; looks++) look();
+  expect(look()).toBe(1);
+});

@@ -11,7 +11,13 @@ export interface TroughStep {
   readonly workers: number;
   /** Of them, workers' worth of time without urgent work. */
   readonly free: number;
+  /** Workers that may be added for the work; as many as the level has room for unless given. */
+  readonly most?: number;
 }
+
+/** Workers to add, so that there are `level` of them. */
+const upTo = (level: number, { most = Number.POSITIVE_INFINITY, workers }: TroughStep): number =>
+  Math.max(0, Math.min(most, level - workers));
 
 /**
  * @param work in worker-steps; the horizon is as long as the work may wait.
@@ -24,10 +30,7 @@ export function fillTroughs(
   levelMax: number,
 ): { readonly added: readonly number[]; readonly undone: number } {
   const room = (level: number): number =>
-    steps.reduce(
-      (sum, { workers, free }) => sum + FILL_SHARE * (free + Math.max(0, level - workers)),
-      0,
-    );
+    steps.reduce((sum, step) => sum + FILL_SHARE * (step.free + upTo(level, step)), 0);
   let low = 0;
   let high = levelMax;
   while (low < high) {
@@ -35,7 +38,7 @@ export function fillTroughs(
     if (room(middle) >= work) high = middle;
     else low = middle + 1;
   }
-  const added = steps.map(({ workers }) => Math.max(0, low - workers));
+  const added = steps.map((step) => upTo(low, step));
   takeBack(steps, added, Math.floor(Math.max(0, room(low) - work) / FILL_SHARE));
   return { added, undone: Math.max(0, work - room(low)) };
 }
@@ -61,9 +64,10 @@ export function fillByDue(
   let most = 0;
   for (const { withinSteps, work } of due.toSorted((a, b) => a.withinSteps - b.withinSteps)) {
     total += work;
-    const raised = steps.slice(0, withinSteps).map(({ workers, free }, at) => {
+    const raised = steps.slice(0, withinSteps).map(({ free, most, workers }, at): TroughStep => {
       const more = added[at] ?? 0;
-      return { workers: workers + more, free: free + more };
+      const left = most === undefined ? {} : { most: most - more };
+      return { workers: workers + more, free: free + more, ...left };
     });
     const filled = fillTroughs(raised, total, levelMax);
     for (const [at, more] of filled.added.entries()) added[at] = (added[at] ?? 0) + more;

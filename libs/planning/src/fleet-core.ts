@@ -172,7 +172,7 @@ export class FleetCore {
         const group = this.#groupOf({ kind, zone, lifecycle });
         return group === undefined ? 0 : group.asked + group.starting + group.ready;
       },
-      open: (zone) => this.#groupOf({ kind, zone, lifecycle: "spot" })?.closedUntilUs === 0,
+      open: (zone, lifecycle) => this.#groupOf({ kind, zone, lifecycle })?.closedUntilUs === 0,
     });
     // Nothing ready goes before what replaces it is ready.
     let releasable = 0;

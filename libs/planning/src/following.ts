@@ -75,7 +75,7 @@ export interface Decision {
 
 /** A need that held from its time on; needs behind it in the list are lower and later. */
 interface Need {
-  readonly atUs: number;
+  atUs: number;
   readonly workers: number;
 }
 
@@ -147,6 +147,7 @@ export class FollowingCore {
     if (recent > panicFactor * readyWorkers * perWorkerPerSecond) {
       this.#panicUntilUs = nowUs + stableUs;
     }
+    this.#panicUntilUs = Math.min(this.#panicUntilUs, nowUs + stableUs);
     const panicking = nowUs < this.#panicUntilUs;
     this.#panicWorkers = panicking ? Math.max(this.#panicWorkers, Math.ceil(recent / guarded)) : 0;
     const workers = Math.max(floorWorkers, byLoad, byQueue, this.#panicWorkers);
@@ -158,6 +159,10 @@ export class FollowingCore {
   /** The highest need of the hold time. */
   #hold(need: number, nowUs: number): number {
     const needs = this.#needs;
+    // By a clock that was set back nothing was needed later than now.
+    if ((needs.at(-1)?.atUs ?? nowUs) > nowUs) {
+      for (const each of needs) each.atUs = Math.min(each.atUs, nowUs);
+    }
     while (needs.length > 0 && (needs.at(-1)?.workers ?? 0) <= need) needs.pop();
     needs.push({ atUs: nowUs, workers: need });
     while ((needs[0]?.atUs ?? nowUs) < nowUs - this.#options.holdUs) needs.shift();

@@ -37,5 +37,12 @@ export {
 } from "./plan.ts";
 export { planFleet, type PlanRequest } from "./plan-fleet.ts";
 export { saneRates, type SaneRates } from "./sane-rates.ts";
-export { blendedMicrosPerHour, needBehind, priceOf, spreadWorkers } from "./spreading.ts";
+export {
+  blendedMicrosPerHour,
+  type Ground,
+  needBehind,
+  priceOf,
+  spreadWorkers,
+  workersPaid,
+} from "./spreading.ts";
 export { STEP_RULE, type StepRule, workersByRule } from "./step-rule.ts";

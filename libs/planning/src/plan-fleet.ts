@@ -7,6 +7,7 @@
 import type { PriceBook } from "@millrace/costing";
 import { assert } from "@millrace/std";
 import { type DueWork, FILL_SHARE, fillByDue } from "./deferring.ts";
+import { allowedOf, type AllowedByKind, limitOf } from "./limits.ts";
 import { type PackKind, type PackModel, type Packed, packModels } from "./packing.ts";
 import type {
   Capacity,
@@ -52,15 +53,15 @@ export function planFleet(request: PlanRequest): Plan {
     assert(rates.every(isRate), `${model} has a rate that is not finite, or below 0`);
   }
   const shortfalls = new Shortfalls();
-  const kinds = packKindsOf(request);
+  const bounds = boundsOf(request);
   const packed = Array.from({ length: count }, (_, at) =>
-    packStep(request, kinds, at, 1, shortfalls),
+    packStep(request, bounds, at, 1, shortfalls),
   );
-  const deferred = deferWork(request, packed, shortfalls);
+  const deferred = deferWork(request, bounds, packed, shortfalls);
   let droppedSteps = 0;
   const steps = packed.map((each, at) => {
     const step = arrange(request, each, deferred, at, []);
-    const paid = withinBudget(request, kinds, step, at, shortfalls);
+    const paid = withinBudget(request, bounds, step, at, shortfalls);
     // What may wait goes first: none of it is left in a step that was cut to the budget.
     if (paid !== step) for (const { added } of deferred.values()) droppedSteps += added[at] ?? 0;
     return paid;
@@ -79,6 +80,21 @@ function packKindsOf({ prices, rules }: PlanRequest): PackKind[] {
   });
 }
 
+/** What is the same in every step: the kinds, and what each model may have of them. */
+interface Bounds {
+  readonly kinds: readonly PackKind[];
+  readonly allowed: ReadonlyMap<ModelDemand, AllowedByKind>;
+}
+
+function boundsOf(request: PlanRequest): Bounds {
+  const { demands, prices, rules } = request;
+  const kinds = packKindsOf(request);
+  const allowed = demands.map(
+    (demand) => [demand, allowedOf(demand, kinds, prices, rules)] as const,
+  );
+  return { kinds, allowed: new Map(allowed) };
+}
+
 interface PackedStep extends Packed {
   readonly limits: readonly Reason[];
 }
@@ -86,7 +102,7 @@ interface PackedStep extends Packed {
 /** @param share of every model's load that is planned for. */
 function packStep(
   request: PlanRequest,
-  kinds: readonly PackKind[],
+  { allowed, kinds }: Bounds,
   at: number,
   share: number,
   shortfalls: Shortfalls,
@@ -94,9 +110,18 @@ function packStep(
   const atUs = request.startUs + at * request.stepUs;
   const limits: Reason[] = [];
   const models = request.demands.map((demand): PackModel => {
-    const capacities = plannedCapacities(request, demand);
+    const measured = plannedCapacities(request, demand);
     const wanted = (demand.rates[at] ?? 0) * share;
-    const { rate, workers } = limitOf(demand, wanted, capacities, kinds, atUs, shortfalls);
+    const own = allowed.get(demand) ?? new Map();
+    const { capacities, rate, workers } = limitOf(
+      demand,
+      wanted,
+      measured,
+      kinds,
+      own,
+      atUs,
+      shortfalls,
+    );
     if (rate < wanted) limits.push({ rule: "limit", model: demand.model, workers });
     return {
       model: demand.model,
@@ -134,36 +159,6 @@ function plannedCapacities(
   return planned;
 }
 
-/** The rate that the model's own limits allow, and to how many workers they hold it. */
-function limitOf(
-  demand: ModelDemand,
-  wanted: number,
-  capacities: ReadonlyMap<string, number>,
-  kinds: readonly PackKind[],
-  atUs: number,
-  shortfalls: Shortfalls,
-): { readonly rate: number; readonly workers: number } {
-  const { budgetMicrosPerHour: budget = Infinity, model, workersMax } = demand;
-  const allowed = kinds.flatMap(({ kind, microsPerHour }) => {
-    const capacity = capacities.get(kind) ?? 0;
-    if (capacity === 0) return [];
-    const byBudget = Math.floor(budget / microsPerHour);
-    const workers = Math.min(workersMax, byBudget);
-    const needed = Math.ceil(wanted / capacity);
-    const micros = needed * microsPerHour;
-    return [{ rate: workers * capacity, workers, needed, micros, paid: byBudget >= workersMax }];
-  });
-  // Where the limits allow no worker of any kind, the cheapest says what it would take.
-  const best = allowed.toSorted((a, b) => b.rate - a.rate || a.micros - b.micros)[0];
-  if (best === undefined || best.rate >= wanted)
-    return { rate: wanted, workers: best?.workers ?? 0 };
-  const limit = best.paid
-    ? ({ limit: "workersMax", needed: best.needed, allowed: workersMax } as const)
-    : ({ limit: "budget", needed: best.micros, allowed: budget } as const);
-  shortfalls.addLimit({ of: model, atUs, ...limit }, best.rate / wanted);
-  return best;
-}
-
 /** What may wait on one kind, and the workers to add for it by step. */
 interface Deferred {
   readonly added: readonly number[];
@@ -183,6 +178,7 @@ interface Work {
 /** So that work that may wait is done when it is due, by kind. */
 function deferWork(
   request: PlanRequest,
+  { allowed }: Bounds,
   packed: readonly PackedStep[],
   shortfalls: Shortfalls,
 ): Map<string, Deferred> {
@@ -200,13 +196,13 @@ function deferWork(
     if (due.length === 0) continue;
     const none: Work = { due: [], models: [], limit: 0, isBudget: false, microsPerHour };
     const before = works.get(kind) ?? none;
-    const byBudget = Math.floor((demand.budgetMicrosPerHour ?? Infinity) / microsPerHour);
+    const own = allowed.get(demand)?.get(kind);
     works.set(kind, {
-      ...before,
       due: [...before.due, ...due],
       models: [...before.models, demand.model],
-      limit: before.limit + Math.min(demand.workersMax, byBudget),
-      isBudget: before.isBudget || byBudget < demand.workersMax,
+      limit: before.limit + (own?.workers ?? 0),
+      isBudget: before.isBudget || own?.isBudget === true,
+      microsPerHour,
     });
   }
   return new Map(
@@ -219,8 +215,10 @@ function deferWork(
           (step.free.get(kind) ?? 0) +
           expectedRoom(request, step, kind, at) +
           spareOf(request, step.workers.get(kind) ?? 0),
+        // Beside the workers that its models have for what does not wait.
+        most: Math.max(0, limit - copiesOf(step, kind, models)),
       }));
-      const { added, undone } = fillByDue(troughs, due, Math.min(WORKERS_MAX, most));
+      const { added, undone } = fillByDue(troughs, due, Math.min(WORKERS_MAX, paid));
       const amount = due.reduce((sum, { work }) => sum + work, 0);
       const hours = (work: number): number => (work * request.stepUs) / HOUR_US;
       const isHeld = isBudget || paid < limit;
@@ -238,6 +236,11 @@ function deferWork(
     }),
   );
 }
+
+const copiesOf = (step: PackedStep, kind: string, models: readonly string[]): number =>
+  step.placements
+    .filter((each) => each.kind === kind && models.includes(each.model))
+    .reduce((sum, { copies }) => sum + copies, 0);
 
 /** When what waits and what comes is due; together where that is in the same step. */
 function dueOf({ arrivals, backlog, due = [], waitSteps }: Deferrable, steps: number) {
@@ -325,7 +328,7 @@ function arrange(
 /** The step itself, or the largest share of its load that the fleet's budget pays for. */
 function withinBudget(
   request: PlanRequest,
-  kinds: readonly PackKind[],
+  bounds: Bounds,
   step: PlanStep,
   at: number,
   shortfalls: Shortfalls,
@@ -333,7 +336,7 @@ function withinBudget(
   const budget = request.rules.budgetMicrosPerHour;
   if (budget === undefined || step.microsPerHour <= budget) return step;
   const planned = (share: number): PlanStep => {
-    const packed = packStep(request, kinds, at, share, new Shortfalls());
+    const packed = packStep(request, bounds, at, share, new Shortfalls());
     return arrange(request, packed, new Map(), at, [{ rule: "budget", servedShare: share }]);
   };
   const whole = planned(1);

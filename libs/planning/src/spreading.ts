@@ -12,10 +12,10 @@ import type { Reason, SpotRules, WorkerGroup } from "./plan.ts";
 export interface Ground {
   /** Workers of the lifecycle there now. */
   readonly present: (zone: string, lifecycle: Lifecycle) => number;
-  /** Whether more spot workers may be asked for there. */
-  readonly open: (zone: string) => boolean;
-  /** Spot workers there that take work; all that are wanted unless given. */
-  readonly ready?: (zone: string) => number;
+  /** Whether more workers of the lifecycle may be asked for there. */
+  readonly open: (zone: string, lifecycle: Lifecycle) => boolean;
+  /** Workers of the lifecycle there that take work; all that are wanted unless given. */
+  readonly ready?: (zone: string, lifecycle: Lifecycle) => number;
   /** Of all workers, those included that stand in for others; without a limit unless given. */
   readonly workersMax?: number;
 }
@@ -32,7 +32,7 @@ export function spreadWorkers(
 ): WorkerGroup[] {
   const onDemand = offersOf(kind, "on-demand", offers);
   const spot = rules === undefined ? [] : worthwhileSpot(onDemand[0], kind, offers, rules);
-  if (rules === undefined || spot.length === 0) return spreadEvenly(onDemand, count, ground);
+  if (rules === undefined || spot.length === 0) return spreadOnDemand(onDemand, count, ground);
   const { workersMax = Number.POSITIVE_INFINITY } = ground;
   const { base, spare } = splitWorkers(count, rules);
   const room = Math.max(0, workersMax - count);
@@ -42,29 +42,57 @@ export function spreadWorkers(
   const fallback = Math.max(0, count - base - placed);
   // Who stands in for spot stays until as many spot workers take work.
   const readyOf = ({ zone, count: each }: WorkerGroup): number =>
-    Math.min(each, ground.ready?.(zone) ?? each);
+    Math.min(each, ground.ready?.(zone, "spot") ?? each);
   const taking = groups.reduce((sum, group) => sum + readyOf(group), 0);
   const standing = Math.min(presentOnDemand(onDemand, ground), count - taking);
   const kept = Math.max(base + fallback, standing);
-  const coming = limitComing(groups, workersMax - kept, readyOf);
-  return [...spreadEvenly(onDemand, kept, ground), ...coming];
+  const staying = keepServing(spot, groups, count, onDemand, ground);
+  const coming = limitComing(staying, workersMax - kept, readyOf, ground);
+  return [...spreadOnDemand(onDemand, kept, ground), ...coming];
+}
+
+/** Spot that takes work, and is more than its zone should have, stays until what replaces it does. */
+function keepServing(
+  spot: readonly Offer[],
+  groups: readonly WorkerGroup[],
+  count: number,
+  onDemand: readonly Offer[],
+  { ready }: Ground,
+): readonly WorkerGroup[] {
+  if (ready === undefined) return groups;
+  const dueIn = (zone: string): number => groups.find((each) => each.zone === zone)?.count ?? 0;
+  let missing = count - onDemand.reduce((sum, { zone }) => sum + ready(zone, "on-demand"), 0);
+  for (const { zone } of spot) missing -= Math.min(dueIn(zone), ready(zone, "spot"));
+  const counts = spot.map(({ zone }) => {
+    const more = Math.max(0, Math.min(missing, ready(zone, "spot") - dueIn(zone)));
+    missing -= more;
+    return dueIn(zone) + more;
+  });
+  return groupsOf(spot, counts);
 }
 
 /**
  * No more than `most`, by leaving out those that do not take work yet, dearest first: beside those
  * that they are to replace there is no room. Where the most are needed, stand-ins stay for long.
+ * Those on their way are left out last: else they are ordered and cancelled in turn for ever.
  */
 function limitComing(
   groups: readonly WorkerGroup[],
   most: number,
   readyOf: (group: WorkerGroup) => number,
+  { present }: Ground,
 ): WorkerGroup[] {
   let excess = groups.reduce((sum, group) => sum + group.count, 0) - most;
-  const limited = groups.toReversed().map((group) => {
-    const cut = Math.max(0, Math.min(excess, group.count - readyOf(group)));
-    excess -= cut;
-    return { ...group, count: group.count - cut };
-  });
+  let limited = groups.toReversed();
+  const onTheWay = (group: WorkerGroup): number =>
+    Math.max(readyOf(group), present(group.zone, "spot"));
+  for (const leastOf of [onTheWay, readyOf]) {
+    limited = limited.map((group) => {
+      const cut = Math.max(0, Math.min(excess, group.count - leastOf(group)));
+      excess -= cut;
+      return { ...group, count: group.count - cut };
+    });
+  }
   return limited.toReversed().filter((group) => group.count > 0);
 }
 
@@ -112,7 +140,7 @@ function spreadSpot(
   let placed = counts.reduce((sum, count) => sum + count, 0);
   // Cheapest zone first when adding, dearest first when taking away.
   spot.forEach(({ zone }, at) => {
-    if (!ground.open(zone)) return;
+    if (!ground.open(zone, "spot")) return;
     const given = Math.max(0, Math.min(wanted - placed, zoneMax - (counts[at] ?? 0)));
     counts[at] = (counts[at] ?? 0) + given;
     placed += given;
@@ -129,23 +157,55 @@ const lowestOf = (sorted: readonly Offer[]): Offer[] =>
   sorted.filter((offer) => offer.microsPerHour === sorted[0]?.microsPerHour);
 
 const presentOnDemand = (sorted: readonly Offer[], ground: Ground): number =>
-  lowestOf(sorted).reduce((sum, { zone }) => sum + ground.present(zone, "on-demand"), 0);
+  sorted.reduce((sum, { zone }) => sum + ground.present(zone, "on-demand"), 0);
 
-/** One after the other over the zones that share the lowest price. */
-function spreadEvenly(sorted: readonly Offer[], count: number, ground: Ground): WorkerGroup[] {
-  const lowest = lowestOf(sorted);
-  if (lowest.length === 0) return [];
-  const counts = lowest.map(({ zone }) => ground.present(zone, "on-demand"));
+/**
+ * One after the other over the zones that share the lowest price of those that may be asked, or of
+ * all where none may: there is nothing else to stand in. Dearest zone first when taking away.
+ */
+function spreadOnDemand(sorted: readonly Offer[], count: number, ground: Ground): WorkerGroup[] {
+  const open = sorted.filter(({ zone }) => ground.open(zone, "on-demand"));
+  const asked = lowestOf(open.length === 0 ? sorted : open).map((offer) => sorted.indexOf(offer));
+  if (asked.length === 0) return [];
+  const counts = sorted.map(({ zone }) => ground.present(zone, "on-demand"));
+  const countAt = (at: number): number => counts[at] ?? 0;
+  const priceAt = (at: number): number => sorted[at]?.microsPerHour ?? 0;
   let placed = counts.reduce((sum, each) => sum + each, 0);
   for (; placed < count; placed++) {
-    const at = counts.indexOf(Math.min(...counts));
-    counts[at] = (counts[at] ?? 0) + 1;
+    const at = asked.reduce((best, each) => (countAt(each) < countAt(best) ? each : best));
+    counts[at] = countAt(at) + 1;
   }
   for (; placed > count; placed--) {
-    const at = counts.lastIndexOf(Math.max(...counts));
-    counts[at] = (counts[at] ?? 0) - 1;
+    const filled = [...counts.keys()].filter((at) => countAt(at) > 0);
+    const at = filled.reduce((best, each) =>
+      priceAt(each) > priceAt(best) || countAt(each) >= countAt(best) ? each : best,
+    );
+    counts[at] = countAt(at) - 1;
   }
-  return groupsOf(lowest, counts);
+  return groupsOf(sorted, counts);
+}
+
+/**
+ * The most workers of a kind, at most `most`, that so much pays for by the hour where nothing is
+ * there yet: the base on demand and the spare of spot count.
+ */
+export function workersPaid(
+  kind: string,
+  budgetMicrosPerHour: number,
+  most: number,
+  offers: readonly Offer[],
+  rules: SpotRules | undefined,
+): number {
+  const isPaid = (count: number): boolean =>
+    priceOf(spreadWorkers(kind, count, offers, rules), offers) <= budgetMicrosPerHour;
+  let [low, high] = [0, 1];
+  while (high < most && isPaid(high)) [low, high] = [high, 2 * high];
+  for (high = Math.min(high, most); low < high;) {
+    const middle = Math.ceil((low + high) / 2);
+    if (isPaid(middle)) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 const groupsOf = (offers: readonly Offer[], counts: readonly number[]): WorkerGroup[] =>
