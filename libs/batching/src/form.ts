@@ -78,17 +78,18 @@ export function formBatch(
     const head = queue.peek();
     if (head === undefined) break;
     const headTier = head.tier as Tier;
+    // Before its deadline is looked at: what is not for this device says nothing of its own chances.
+    if (batch.entries.length === 0 && !accepts(head)) {
+      queue.pop();
+      passedOver.push({ entry: head, tier: headTier });
+      continue;
+    }
     if (startByUs + profile.meanUs(head.ticket.rows) > head.deadlineUs) {
       queue.pop();
       missed.push(head);
       continue;
     }
     if (batch.entries.length === 0) {
-      if (!accepts(head)) {
-        queue.pop();
-        passedOver.push({ entry: head, tier: headTier });
-        continue;
-      }
       tier = headTier;
     } else if (!joins(batch, head, tier, profile, limits, startByUs) || !accepts(head)) {
       if (!fits(batch, head)) {

@@ -95,10 +95,14 @@ export class ModelQueue {
     this.#enter(entry, tier);
   }
 
-  /** Moves up what has waited long enough; called once before a batch is formed. */
+  /**
+   * Moves up what has waited long enough, and forgets the order in which came what has left; called
+   * once before a batch is formed, and now and then where none is.
+   */
   age(nowUs: number): void {
-    if (this.#size === this.#tiers[0].heap.size) return;
-    for (const tier of [1, 2] as const) this.#ageTier(tier, nowUs);
+    for (const tier of [1, 2] as const) {
+      if (this.#tiers[tier].arrivals.length > 0) this.#ageTier(tier, nowUs);
+    }
   }
 
   /** The ticket to serve next, still waiting. */

@@ -1,6 +1,6 @@
 /**
  * How many items of jobs are out at a time. A scheduler moves what waits two seconds up a tier, so
- * jobs must not fill its queues: the window follows the time that items take (as TCP Vegas does;
+ * jobs must not fill its queues: the window follows the time that items wait (as TCP Vegas does;
  * Brakmo and Peterson, 1995), grows while they come back soon, shrinks when they queue or when the
  * cluster refuses them (AIMD; Chiu and Jain, 1989).
  */
@@ -8,9 +8,9 @@
 export interface WindowOptions {
   readonly least: number;
   readonly most: number;
-  /** Items that come back sooner than this leave room for more. */
+  /** Items that wait less than this leave room for more. */
   readonly soonUs: number;
-  /** Items that take longer than this have queued: well below the two seconds. */
+  /** Items that wait longer than this have queued: well below the two seconds. */
   readonly lateUs: number;
   /** One decrease answers all the bad news of so long. */
   readonly holdUs: number;
@@ -57,14 +57,14 @@ export class ItemWindow {
     this.#out++;
   }
 
-  /** @param tookUs until its result came. */
-  served(tookUs: number, nowUs: number): void {
+  /** @param waitedUs until its result came, less what its run took. */
+  served(waitedUs: number, nowUs: number): void {
     const { most, soonUs, lateUs } = this.#options;
     const wasFull = !this.hasRoom;
     this.#out--;
-    if (tookUs > lateUs) this.#shrink(nowUs);
+    if (waitedUs > lateUs) this.#shrink(nowUs);
     // What was not used says nothing of what there would be room for.
-    else if (tookUs < soonUs && wasFull) this.#size = Math.min(most, this.#size + 8 / this.#size);
+    else if (waitedUs < soonUs && wasFull) this.#size = Math.min(most, this.#size + 8 / this.#size);
   }
 
   /** The cluster could not serve it. */

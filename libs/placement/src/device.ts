@@ -49,10 +49,12 @@ export class DeviceState<B> {
   progressDueUs = Infinity;
   /** When everything known to wait on the device will be done. */
   freeAtUs = 0;
-  #nextId = 1;
+  #nextId: number;
   #reservedFor = 0;
 
-  constructor(beat: WorkerHeartbeat) {
+  /** @param seen the last batch that the worker had from this scheduler: it takes none again. */
+  constructor(beat: WorkerHeartbeat, seen = 0) {
+    this.#nextId = seen + 1;
     this.id = beat.id;
     this.role = beat.role;
     this.device = beat.device;

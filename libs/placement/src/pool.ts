@@ -27,6 +27,10 @@ interface Holders<B> {
 const anyDevice = (): boolean => true;
 /** Idle devices that are weighed against each other: enough to find one nearby among few zones. */
 const WEIGHED_MAX = 16;
+/** Above every reluctance: another is taken where there is one. */
+const LATE = 16;
+/** A device so long over its time is late; by less it is a message that is under way. */
+const LATE_US = 5_000;
 
 export class DevicePool<B> {
   readonly #options: PlacementOptions;
@@ -130,7 +134,7 @@ export class DevicePool<B> {
    * An idle device for the model: accelerators first for realtime and standard, CPUs first for
    * batch. `spill` decides whether the other kind may serve when the preferred kind is busy.
    * `empty`: only a device that holds nothing will do. `wish` orders those of a kind; without it
-   * they are alike.
+   * they are alike. `tried`: those that had no use for what waits.
    */
   pick(
     ref: string,
@@ -139,18 +143,20 @@ export class DevicePool<B> {
     spill: (device: DeviceState<B>) => boolean,
     empty = false,
     wish?: Wish,
+    tried?: ReadonlySet<DeviceState<B>>,
   ): DeviceState<B> | undefined {
     const holders = this.#holders.get(ref);
     if (holders === undefined) return undefined;
     const preferred = tier === 2 ? holders.cpus : holders.accelerators;
     const other = tier === 2 ? holders.accelerators : holders.cpus;
-    if (!empty) {
+    if (!empty && tried === undefined) {
       return this.#find(preferred, nowUs, anyDevice, wish) ?? this.#find(other, nowUs, spill, wish);
     }
-    const isEmpty = (device: DeviceState<B>): boolean => device.outstanding.size === 0;
-    const spillsEmpty = (device: DeviceState<B>): boolean => isEmpty(device) && spill(device);
+    const isUsable = (device: DeviceState<B>): boolean =>
+      (!empty || device.outstanding.size === 0) && tried?.has(device) !== true;
+    const isSpilled = (device: DeviceState<B>): boolean => isUsable(device) && spill(device);
     return (
-      this.#find(preferred, nowUs, isEmpty, wish) ?? this.#find(other, nowUs, spillsEmpty, wish)
+      this.#find(preferred, nowUs, isUsable, wish) ?? this.#find(other, nowUs, isSpilled, wish)
     );
   }
 
@@ -175,7 +181,8 @@ export class DevicePool<B> {
         slot.listed = false;
         if (!slot.gone) device.unlisted++;
       } else if (usable(device)) {
-        const cost = wish === undefined ? 0 : reluctance(device, wish);
+        const cost =
+          (wish === undefined ? 0 : reluctance(device, wish)) + (isLate(device, nowUs) ? LATE : 0);
         if (cost === 0) return device;
         if (cost < least) [best, least] = [device, cost];
         if (++weighed >= WEIGHED_MAX) break;
@@ -193,6 +200,10 @@ export class DevicePool<B> {
     return holders;
   }
 }
+
+/** It should have finished what it holds: whoever is idle knows better when it takes more. */
+const isLate = ({ freeAtUs, outstanding }: DeviceState<unknown>, nowUs: number): boolean =>
+  outstanding.size > 0 && freeAtUs + LATE_US < nowUs;
 
 const isPlaced = ({ lifecycle, zone }: DeviceState<unknown>): boolean =>
   zone !== undefined || lifecycle !== undefined;

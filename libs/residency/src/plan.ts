@@ -2,8 +2,8 @@
  * Decides which models are in which device's memory.
  *
  * A pure function of what the devices advertise (free memory as measured, models as measured) and
- * of what is wanted. It evicts before it loads, never loads what does not fit, and never evicts a
- * model that has work. One scheduler at a time acts on it; workers refuse what does not fit after
+ * of what is wanted. It evicts before it loads, never loads what does not fit, and evicts no model
+ * that has work, but a copy beside another one for a model that is waited for and has none. One scheduler at a time acts on it; workers refuse what does not fit after
  * all, so two that believe themselves in charge for a moment do no harm (I3).
  *
  * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model
@@ -141,6 +141,7 @@ export function planResidency(
   const inNeed = [...view.models.values()]
     .filter((model) => (model.wanted && !isParked(model)) || isAsked(model))
     .sort((a, b) => needOf(b, copies) - needOf(a, copies) || (a.ref < b.ref ? -1 : 1));
+  let serving: Map<string, number> | undefined;
   for (const model of inNeed) {
     const held = copies.get(model.ref) ?? 0;
     const pressed = isAsked(model) && (held === 0 || model.waitUs > options.copyWaitUs);
@@ -156,7 +157,8 @@ export function planResidency(
       const why = held === 0 ? "no copy" : pressed ? "queue" : isBusy ? "busy" : "spare copy";
       actions.push({ type: "load", device: free.device.id, ref: model.ref, why });
     } else if (held === 0 && isAsked(model)) {
-      evictFor(model, candidates, view, loadedAtUs, nowUs, options, actions);
+      serving ??= countServing(rooms);
+      evictFor(model, candidates, view, serving, loadedAtUs, nowUs, options, actions);
     }
   }
   return actions;
@@ -220,6 +222,19 @@ function countCopies(devices: readonly DeviceView[]): Map<string, number> {
     for (const { ref } of residents.filter(isCopy)) copies.set(ref, (copies.get(ref) ?? 0) + 1);
   }
   return copies;
+}
+
+/** Copies that can run now, and are not told to go. */
+function countServing(rooms: readonly Room[]): Map<string, number> {
+  const serving = new Map<string, number>();
+  for (const { device, leaving } of rooms) {
+    for (const resident of device.residents) {
+      const { ref, state } = resident;
+      if (state !== "ready" || !isCopy(resident) || leaving.has(ref)) continue;
+      serving.set(ref, (serving.get(ref) ?? 0) + 1);
+    }
+  }
+  return serving;
 }
 
 const isCopy = ({ failing, stale, state }: ResidentView): boolean =>
@@ -294,6 +309,7 @@ function evictFor(
   model: ModelView,
   candidates: readonly Room[],
   view: ResidencyView,
+  serving: Map<string, number>,
   loadedAtUs: (device: string, ref: string) => number,
   nowUs: number,
   options: ResidencyOptions,
@@ -310,12 +326,16 @@ function evictFor(
     let value = 0;
     const evictable = room.device.residents
       .filter((resident) => {
-        if (resident.state !== "ready" || resident.busy || room.leaving.has(resident.ref))
-          return false;
-        return (
-          mayGo(view.models.get(resident.ref), model) &&
-          nowUs - loadedAtUs(room.device.id, resident.ref) >= options.residencyUsMin
-        );
+        const { busy, ref, state } = resident;
+        if (state !== "ready" || room.leaving.has(ref)) return false;
+        if (nowUs - loadedAtUs(room.device.id, ref) < options.residencyUsMin) return false;
+        const isSpare = isCopy(resident) && (serving.get(ref) ?? 0) > 1;
+        // Who waits for a first copy comes before who has another: busy ones finish what they hold.
+        if (isSpare && model.queuedRows > 0) return true;
+        const held = view.models.get(ref);
+        // The version that still answers does not go for its successor, for which nobody waits.
+        if (!isSpare && held?.keep === true && model.queuedRows === 0) return false;
+        return !busy && mayGo(held, model);
       })
       .sort((a, b) => valueOf(a.ref, view) - valueOf(b.ref, view));
     for (const resident of evictable) {
@@ -332,6 +352,7 @@ function evictFor(
   best.room.loading = true;
   for (const { ref } of best.victims) {
     best.room.leaving.add(ref);
+    serving.set(ref, (serving.get(ref) ?? 1) - 1);
     actions.push({
       type: "unload",
       device: best.room.device.id,

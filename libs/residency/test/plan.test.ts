@@ -304,3 +304,29 @@ describe("residency plan", () => {
     );
   });
 });
+
+describe("who waits for a first copy", () => {
+  const pair = ["x", "y"].map((id) => device(id, 0, [held("a", { bytes: 100, busy: true })]));
+  const busy = model("a", { bytes: 100, queuedRows: 50, waitUs: 1_000_000 });
+
+  test("comes before who has another, though that is at work", () => {
+    const waiting = model("b", { bytes: 100, queuedRows: 1 });
+    expect(plan(pair, [busy, waiting])).toEqual(["unload a x"]);
+    const [only] = pair;
+    expect(plan([present(only, "a device")], [busy, waiting])).toEqual([]);
+  });
+
+  test("takes no copy from it while nobody waits", () => {
+    expect(plan(pair, [busy, model("b", { bytes: 100, missed: true })])).toEqual([]);
+  });
+});
+
+test("the version that answers stays until its successor has room without it", () => {
+  const old = model("a@1", { bytes: 100, wanted: false, keep: true });
+  const next = model("a@2", { bytes: 100, missed: true });
+  const unused = model("c", { bytes: 100, lastUsedUs: 5 });
+  const one = device("x", 0, [held("a@1", { bytes: 100 })]);
+  expect(plan([one], [old, next])).toEqual([]);
+  const other = device("y", 0, [held("c", { bytes: 100 })]);
+  expect(plan([one, other], [old, next, unused])).toEqual(["unload c y"]);
+});

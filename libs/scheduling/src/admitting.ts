@@ -119,6 +119,8 @@ export class Admitting {
       if (atUs !== model.lookAtUs) continue;
       model.lookAtUs = Infinity;
       const { code, message } = isAlone ? NO_WORKER_CAME : OUT_OF_REACH;
+      // I6: without a device no batch is formed, which would do it.
+      model.queue.age(nowUs);
       for (const entry of model.queue.takeDue(nowUs + this.#leastUs(model))) {
         this.#noteMissed(model, entry.ticket, nowUs);
         this.#effects.refuseQueued(entry, code, message, nowUs);

@@ -91,14 +91,20 @@ export class Dispatching {
 
   /** The model's queue looks for devices. */
   dispatch(model: ModelState, nowUs: number): void {
+    let tried: Set<DeviceState<Batch>> | undefined;
     for (;;) {
       const tier = model.queue.topTier;
       if (tier === undefined) break;
       const spills = (other: DeviceState<Batch>): boolean =>
-        this.#spills(model, other, tier, nowUs);
+        model.queue.batchRows > 0 || this.#spills(model, other, tier, nowUs);
       const wish = this.#wish(model, tier);
-      const device = this.#pool.pick(model.ref, tier, nowUs, spills, isSuspect(model), wish);
-      if (device === undefined || !this.#send(model, device, nowUs)) break;
+      const { ref } = model;
+      const device = this.#pool.pick(ref, tier, nowUs, spills, isSuspect(model), wish, tried);
+      if (device === undefined) break;
+      if (this.#send(model, device, nowUs)) continue;
+      if (model.held !== undefined && model.heldFor === undefined) break;
+      // One that a hedge avoids, or is too slow for the head, says nothing of the others.
+      (tried ??= new Set()).add(device);
     }
     this.#settle(model);
   }
@@ -161,9 +167,12 @@ export class Dispatching {
     let bestTier = 3;
     let bestStartUs = Infinity;
     for (const model of this.#waits.candidates(device)) {
-      const tier = model.queue.topTier;
-      if (tier === undefined || tier > bestTier || tried?.has(model)) continue;
-      if (!this.#spills(model, device, tier, nowUs)) continue;
+      const topTier = model.queue.topTier;
+      if (topTier === undefined || tried?.has(model)) continue;
+      const isForBatch = this.#isForBatch(model, device, topTier, nowUs);
+      const tier = isForBatch ? 2 : topTier;
+      if (tier > bestTier) continue;
+      if (!isForBatch && !this.#spills(model, device, tier, nowUs)) continue;
       const head = model.queue.peek() as Queued;
       const profile = model.profileOn(device.device.class);
       const latestStartUs = head.deadlineUs - profile.estimateUs(head.ticket.rows);
@@ -189,7 +198,7 @@ export class Dispatching {
     let scanned = 0;
     for (const holder of this.#pool.holders(model.ref)) {
       if (++scanned > DEVICES_SCANNED_MAX) break;
-      if (!holder.accelerator || !holder.available) continue;
+      if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
       accelerators++;
       const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
       soonestUs = Math.min(soonestUs, Math.max(0, holder.freeAtUs - nowUs) + us);
@@ -198,6 +207,17 @@ export class Dispatching {
     const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
     const aheadUs = this.#waits.queueUs(model, tier, accelerators);
     return cpuUs < soonestUs + aheadUs;
+  }
+
+  /** What is urgent waits for an accelerator, and what was sent as batch need not wait with it. */
+  #isForBatch(
+    model: ModelState,
+    device: DeviceState<Batch>,
+    topTier: Tier,
+    nowUs: number,
+  ): boolean {
+    if (device.accelerator || topTier === 2 || model.queue.batchRows === 0) return false;
+    return !this.#spills(model, device, topTier, nowUs);
   }
 
   /** Forms a batch and sends it; false when the device gets nothing. */
@@ -209,14 +229,10 @@ export class Dispatching {
     const isTry = this.#failing.tries(device, model.ref);
     const limits = this.#limitsFor(isTry ? 1 : profile.bestRows(model.rowsMax));
     const isBusy = device.outstanding.size > 0;
-    const formed = formBatch(
-      model.queue,
-      profile,
-      limits,
-      nowUs,
-      startUs,
-      (entry) => entry.avoid !== device.id && !(entry.ticket.alone && isBusy),
-    );
+    const isForBatch = this.#isForBatch(model, device, model.queue.topTier ?? 2, nowUs);
+    const accepts = ({ avoid, ticket }: Queued): boolean =>
+      avoid !== device.id && !(ticket.alone && isBusy) && !(isForBatch && ticket.tier !== 2);
+    const formed = formBatch(model.queue, profile, limits, nowUs, startUs, accepts);
     for (const entry of formed.missed) this.#missed(model, entry, profile.meanUs(1), nowUs);
     if (formed.entries.length === 0) return false;
     this.#letGo(model);

@@ -201,7 +201,11 @@ export class Residency {
         wanted: model.wanted,
         keep: !model.wanted && this.#keeps(model, nowUs),
         queuedRows: model.queue.rowsThrough(2) + (other?.missed ? 0 : (other?.queuedRows ?? 0)),
-        missed: model.isMissed(nowUs) || other?.missed === true || this.#failsAskers(model, nowUs),
+        missed:
+          model.isMissed(nowUs) ||
+          other?.missed === true ||
+          this.#failsAskers(model, nowUs) ||
+          this.#succeeds(model),
         waitUs: Math.max(this.#waitUs(model), other?.waitUs ?? 0),
         rowsPerSecond,
         busyDevices: (rowsPerSecond * model.fastestRowUs) / SECOND_US,
@@ -217,6 +221,17 @@ export class Residency {
    */
   #failsAskers({ ref, lastUsedUs }: ModelState, nowUs: number): boolean {
     return nowUs - lastUsedUs < this.#options.missedForUs && this.#failing.has(ref);
+  }
+
+  /**
+   * Nobody asks for a version as long as the one before answers in its place: where memory is full
+   * it would never be there.
+   */
+  #succeeds({ ref, wanted }: ModelState): boolean {
+    if (!wanted || this.#pool.holders(ref).size > 0) return false;
+    const { name } = splitRef(ref);
+    const versions = Object.values(this.#models.record(name)?.versions ?? {});
+    return versions.some(({ version }) => this.#pool.holders(modelRef(name, version)).size > 0);
   }
 
   /** A replaced version goes on answering until its successor is ready, and a little longer. */

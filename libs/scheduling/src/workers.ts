@@ -12,6 +12,7 @@ import type { Queued } from "@millrace/batching";
 import { Membership } from "@millrace/membership";
 import { type DevicePool, DeviceState, type Outstanding } from "@millrace/placement";
 import {
+  type DeviceClass,
   type DoneFrame,
   type Fault,
   fault,
@@ -82,7 +83,7 @@ export class Workers {
       device = undefined;
     }
     if (device === undefined) {
-      device = new DeviceState<Batch>(beat);
+      device = new DeviceState<Batch>(beat, beat.assignments[this.#options.id]?.seen);
       this.#pool.add(device);
     }
     const wedged = this.#isWedged(device, beat, nowUs);
@@ -149,9 +150,16 @@ export class Workers {
     return suspects.length > 0;
   }
 
+  /** Nothing is predicted from the times of devices that are no more. */
+  #forgetClass(gone: DeviceClass): void {
+    for (const { device } of this.#pool.values()) if (device.class === gone) return;
+    for (const model of this.#models.values()) model.profiles.delete(gone);
+  }
+
   #remove(device: DeviceState<Batch>): void {
     for (const ref of device.ready.keys()) this.#readyAtUs.delete(`${device.id} ${ref}`); // I6
     this.#pool.remove(device);
+    this.#forgetClass(device.device.class);
     this.#failing.forget(device);
     this.#loads.gone(device.id);
   }

@@ -18,7 +18,8 @@ import { writeTrace } from "./trace.ts";
 
 /** Takes the one answer of a request that no client waits for. */
 export interface Sink {
-  served(response: InferResponse): void;
+  /** @param computeUs of the run that it was in. */
+  served(response: InferResponse, computeUs: number): void;
   failed(fault: Fault): void;
 }
 

@@ -151,7 +151,7 @@ export class Inference {
       const who = ["Millrace-Worker", from, "Millrace-Device", device];
       replyInference(reply, response.value, [...this.#ids(exchange), ...who]);
     } else {
-      reply.served(response.value);
+      reply.served(response.value, served.answer.computeUs);
     }
     this.#count(exchange, served, totalUs);
   }

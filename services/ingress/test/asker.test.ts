@@ -40,7 +40,7 @@ test("a tenant with many items keeps another waiting for one of them, not for al
   await turn();
   expect([asked.length, asker.waiting]).toEqual([ROOM, 37]);
   for (let at = 0; at < answers.length; at++) {
-    asked[at]?.sink.served({ json: "{}", binary: [] });
+    asked[at]?.sink.served({ json: "{}", binary: [] }, 0);
     await turn();
   }
   const clients = asked.map(({ access }) => access.client);

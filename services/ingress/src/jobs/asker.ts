@@ -71,7 +71,7 @@ export class Asker {
     const { tenant } = question;
     const access: Access = { client: `job:${tenant}`, tenant, limits: LIMITS, models: undefined };
     const sentUs = nowUs();
-    const { promise, resolve } = Promise.withResolvers<Result<InferResponse, Fault>>();
+    const { promise, resolve } = Promise.withResolvers<Result<Answer, Fault>>();
     const seq = inference.ask({
       access,
       model,
@@ -79,7 +79,7 @@ export class Asker {
       tier: BATCH,
       deadlineUs: sentUs + DEADLINE_US,
       sink: {
-        served: (response) => resolve(ok(response)),
+        served: (response, computeUs) => resolve(ok({ response, computeUs })),
         failed: (reason) => resolve(fail(reason)),
       },
     });
@@ -91,11 +91,12 @@ export class Asker {
     const answer = await promise;
     signal.removeEventListener("abort", abort);
     const now = nowUs();
-    if (answer.ok) window.served(now - sentUs, now);
+    // A run takes as long as it takes: only what comes on top says that too many are out.
+    if (answer.ok) window.served(now - sentUs - answer.value.computeUs, now);
     else if (judge(answer.error.code) === "wait") window.refused(now);
     else window.failed();
     this.#letIn();
-    return answer.ok ? ok(lineOf(question.item, answer.value)) : answer;
+    return answer.ok ? ok(lineOf(question.item, answer.value.response)) : answer;
   }
 
   /** Its room is for others. */
@@ -115,6 +116,11 @@ export class Asker {
       enter();
     }
   }
+}
+
+interface Answer {
+  readonly response: InferResponse;
+  readonly computeUs: number;
 }
 
 const CANCELLED = fault("CANCELLED", "the job was cancelled, or its runner is shutting down");

@@ -1,0 +1,115 @@
+/** No device idles beside work that it could do, and nothing is kept of work that is gone. */
+
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { describe, expect, test } from "vitest";
+import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
+
+const A = "a@1";
+const RUN_US = 1_000;
+const SLOW_US = 60_000;
+
+const workersOf = (bench: Bench): readonly string[] => bench.assigned.map(({ worker }) => worker);
+
+describe("an idle device", () => {
+  test("takes the hedge of a straggler on another, although that looks free as well", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, RUN_US)] }));
+    bench.hear(beat("gpu-2", { models: [ready(A, RUN_US)] }));
+    bench.send(A, ticket(1, { tier: 0, attempt: 1 }));
+    const [first] = workersOf(bench);
+    // It should have been done for long, and says nothing.
+    bench.pass(40 * RUN_US);
+    bench.send(A, ticket(1, { tier: 0, attempt: 2, hedge: true }));
+    expect(workersOf(bench)).toEqual([first, first === "gpu-1" ? "gpu-2" : "gpu-1"]);
+  });
+
+  test("on a CPU takes the hedge of what hangs on the only accelerator", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, RUN_US)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 20 * RUN_US)] }));
+    bench.send(A, ticket(1, { tier: 0, attempt: 1 }));
+    bench.pass(40 * RUN_US);
+    bench.send(A, ticket(1, { tier: 0, attempt: 2, hedge: true }));
+    expect(workersOf(bench)).toEqual(["gpu-1", "cpu-1"]);
+  });
+
+  test("is found behind one of a slower class that cannot make the deadline", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-fast", { models: [ready(A, RUN_US)] }));
+    bench.hear(beat("gpu-slow", { device: "webgpu", models: [ready(A, SLOW_US)] }));
+    bench.send(A, ticket(1, { remainingUs: SLOW_US / 2 }));
+    expect(workersOf(bench)).toEqual(["gpu-fast"]);
+    expect(bench.refused).toEqual([]);
+  });
+
+  test("comes before one that is late with what it holds", () => {
+    const bench = new Bench();
+    bench.know(record("a"));
+    bench.hear(beat("gpu-1", { models: [ready(A, RUN_US)] }));
+    bench.hear(beat("gpu-2", { models: [ready(A, RUN_US)] }));
+    bench.send(A, ticket(1));
+    const [late] = workersOf(bench);
+    bench.pass(40 * RUN_US);
+    bench.send(A, ticket(2));
+    expect(workersOf(bench)[1]).not.toBe(late);
+  });
+
+  test("on a CPU takes what was sent as batch beside realtime work that waits for a GPU", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 1 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, RUN_US)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, SLOW_US)] }));
+    for (let seq = 1; seq <= 6; seq++) bench.send(A, ticket(seq, { tier: 0 }));
+    bench.send(A, ticket(50, { tier: 2 }));
+    const onCpu = bench.assigned.filter(({ worker }) => worker === "cpu-1");
+    expect(onCpu.map((effect) => bench.seqs(effect))).toEqual([[50]]);
+  });
+});
+
+test("times of a class of devices that is gone predict nothing", () => {
+  const bench = new Bench({ forgetAfterUs: 1_000_000 });
+  bench.know(record("a", { maxBatch: 1 }));
+  bench.hear(beat("gpu-1", { models: [ready(A, RUN_US)] }));
+  bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, SLOW_US)] }));
+  const stay = (): void =>
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, SLOW_US)] }));
+  for (let each = 0; each < 20; each++) {
+    bench.pass(100_000);
+    stay();
+  }
+  bench.send(A, ticket(1, { remainingUs: SLOW_US / 2 }));
+  // With the GPU that is gone it could be made; it is not kept waiting for that.
+  expect(bench.refused).toHaveLength(1);
+});
+
+test("a worker that was forgotten and goes on is sent no batch under an old number", () => {
+  const bench = new Bench();
+  bench.know(record("a"));
+  const assignments = { "scheduler-1": { seen: 80, held: [] } };
+  bench.hear(beat("gpu-1", { models: [ready(A)], assignments }));
+  bench.send(A, ticket(1));
+  expect(bench.assigned[0]?.frame.id).toBe(81);
+});
+
+test("of tickets that no device came for nothing is kept (I6)", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const bench = new Bench({ noDeviceGraceUs: Infinity });
+  bench.know(record("a"));
+  const bytesOf = (): number => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const before = bytesOf();
+  const KIB = 1024;
+  for (let seq = 0; seq < 4_000; seq++) {
+    bench.send(A, ticket(seq, { remainingUs: 50_000, tail: new Uint8Array(16 * KIB) }));
+    bench.pass(10_000);
+    bench.refused.length = 0;
+  }
+  expect(bytesOf() - before).toBeLessThan(16 * KIB * KIB);
+});
