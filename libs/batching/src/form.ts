@@ -78,7 +78,7 @@ export function formBatch(
     const head = queue.peek();
     if (head === undefined) break;
     const headTier = head.tier as Tier;
-    // Before its deadline is looked at: what is not for this device says nothing of its own chances.
+    // Before its deadline: what is not for this device says nothing of the ticket's chances.
     if (batch.entries.length === 0 && !accepts(head)) {
       queue.pop();
       passedOver.push({ entry: head, tier: headTier });

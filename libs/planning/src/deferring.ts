@@ -61,7 +61,7 @@ export function fillByDue(
 ): { readonly added: readonly number[]; readonly undone: number } {
   const added = steps.map(() => 0);
   let total = 0;
-  let most = 0;
+  let undone = 0;
   for (const { withinSteps, work } of due.toSorted((a, b) => a.withinSteps - b.withinSteps)) {
     total += work;
     const raised = steps.slice(0, withinSteps).map(({ free, most, workers }, at): TroughStep => {
@@ -71,9 +71,9 @@ export function fillByDue(
     });
     const filled = fillTroughs(raised, total, levelMax);
     for (const [at, more] of filled.added.entries()) added[at] = (added[at] ?? 0) + more;
-    most = Math.max(most, filled.undone);
+    undone = Math.max(undone, filled.undone);
   }
-  return { added, undone: most };
+  return { added, undone };
 }
 
 /** The last level is seldom needed in every step: the deepest troughs keep it. */

@@ -1,4 +1,4 @@
-/** What a model's own limits allow: how many workers of a kind, and so what rate, on which kinds. */
+/** What a model's own limits allow: so many workers of a kind, so what rate, on which kinds. */
 
 import type { PriceBook } from "@millrace/costing";
 import type { PackKind } from "./packing.ts";

@@ -51,7 +51,7 @@ export function spreadWorkers(
   return [...spreadOnDemand(onDemand, kept, ground), ...coming];
 }
 
-/** Spot that takes work, and is more than its zone should have, stays until what replaces it does. */
+/** Spot that works, and is more than its zone should have, stays until what replaces it does. */
 function keepServing(
   spot: readonly Offer[],
   groups: readonly WorkerGroup[],

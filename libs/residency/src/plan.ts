@@ -3,8 +3,9 @@
  *
  * A pure function of what the devices advertise (free memory as measured, models as measured) and
  * of what is wanted. It evicts before it loads, never loads what does not fit, and evicts no model
- * that has work, but a copy beside another one for a model that is waited for and has none. One scheduler at a time acts on it; workers refuse what does not fit after
- * all, so two that believe themselves in charge for a moment do no harm (I3).
+ * that has work, but a copy beside another one for a model that is waited for and has none. One
+ * scheduler at a time acts on it; workers refuse what does not fit after all, so two that believe
+ * themselves in charge for a moment do no harm (I3).
  *
  * The order of eviction is least recently used weighted by demand, as ModelMesh does it: a model
  * that nobody asks for goes first, then the one whose last use, pushed forward by its rate, is
