@@ -24,6 +24,7 @@ const PROJECTED_AFTER_SHARE = 0.05;
 
 /**
  * @param spentMicros since the budget's start.
+ * @param sinceUs when money was first spent: before that there was nothing that could go on.
  * @param plannedMicros what the plan still costs until the budget's end, where there is one;
  *   without it the spending so far goes on.
  */
@@ -32,11 +33,14 @@ export function decideAlarm(
   spentMicros: number,
   nowUs: number,
   last: AlarmLevel,
-  plannedMicros?: number,
+  { plannedMicros, sinceUs }: { readonly plannedMicros?: number; readonly sinceUs?: number } = {},
 ): Alarm {
   const lengthUs = budget.endUs - budget.startUs;
   const passed = Math.min(1, Math.max(0, (nowUs - budget.startUs) / lengthUs));
-  const goingOn = passed < PROJECTED_AFTER_SHARE ? spentMicros : spentMicros / passed;
+  const spendingUs = nowUs - Math.max(budget.startUs, sinceUs ?? 0);
+  const isLittle = spendingUs < PROJECTED_AFTER_SHARE * lengthUs;
+  const leftUs = Math.max(0, budget.endUs - nowUs);
+  const goingOn = isLittle ? spentMicros : spentMicros * (1 + leftUs / spendingUs);
   const projectedMicros = Math.round(
     plannedMicros === undefined ? goingOn : spentMicros + plannedMicros,
   );

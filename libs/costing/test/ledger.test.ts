@@ -205,7 +205,14 @@ describe("a budget", () => {
     [101, 500, 0, "exceeded"],
     [40, 10, undefined, "none"],
   ] as const)("with %d spent at %d and %s planned is %s", (spent, nowUs, planned, level) => {
-    expect(decideAlarm(budget, spent, nowUs, "none", planned).level).toBe(level);
+    const rest = planned === undefined ? {} : { plannedMicros: planned };
+    expect(decideAlarm(budget, spent, nowUs, "none", rest).level).toBe(level);
+  });
+
+  test("goes on from when spending began, not from the start of the month", () => {
+    const { level, projectedMicros } = decideAlarm(budget, 40, 800, "none", { sinceUs: 700 });
+    expect([level, projectedMicros]).toEqual(["projected", 120]);
+    expect(decideAlarm(budget, 40, 710, "none", { sinceUs: 700 }).level).toBe("none");
   });
 
   test("raises each level once", () => {

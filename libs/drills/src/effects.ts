@@ -64,6 +64,7 @@ export function faultEffects(
   requests: readonly LedgerRequest[],
   slowUs: number,
   shedding: readonly Span[] = [],
+  recoveredWithinUs = 0,
 ): readonly FaultEffect[] {
   const hurt = requests.filter((request) => {
     if (isHarmed(request)) return true;
@@ -72,11 +73,14 @@ export function faultEffects(
   const begins = faults.map(({ injectedUs }) => injectedUs).sort((a, b) => a - b);
   return faults.map((fault) => {
     const next = begins.find((us) => us > fault.injectedUs && us >= fault.endedUs) ?? Infinity;
-    const untilUs = Math.min(fault.endedUs + AFTERMATH_US, next);
-    const touched = hurt.filter(
-      ({ intendedUs, endedUs }) => endedUs >= fault.injectedUs && intendedUs <= untilUs,
-    );
-    const lastUs = touched
+    const since = (lastUs: number): LedgerRequest[] =>
+      hurt.filter(
+        ({ intendedUs, endedUs }) =>
+          endedUs >= fault.injectedUs && intendedUs <= Math.min(lastUs, next),
+      );
+    const touched = since(fault.endedUs + AFTERMATH_US);
+    // Longer than a recovery may take: else one that takes longer could not be seen.
+    const lastUs = since(fault.endedUs + recoveredWithinUs + AFTERMATH_US)
       .filter(isHarmed)
       .reduce((last, { endedUs }) => Math.max(last, endedUs), 0);
     const { returnedUs } = fault;

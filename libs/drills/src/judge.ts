@@ -99,7 +99,13 @@ export function judge(drill: Drill, evidence: Evidence): Judgement {
   const failed = Object.values(failures).reduce((sum, count) => sum + count, 0);
   const availability = availabilityOf(counted.length, failed);
   const slowUs = slowUsOf(requests, evidence.calmUntilUs);
-  const faults = faultEffects(evidence.faults, requests, slowUs, shedding);
+  const faults = faultEffects(
+    evidence.faults,
+    requests,
+    slowUs,
+    shedding,
+    drill.objectives.recoveredWithinUs,
+  );
   const accepted = jobs.filter(({ acceptedUs }) => acceptedUs !== undefined);
   const { overload: wanted, addedLatency: allowed, retryBudget: given } = drill.objectives;
   const overload =

@@ -46,7 +46,11 @@ export function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures
       "availability",
       `at least ${availability} % of the requests got their right answer in time`,
       `${figures.failed} of ${figures.counted} failed`,
-      percent >= availability ? [] : [`${percent.toFixed(4)} % of the requests`],
+      figures.counted === 0
+        ? ["no request that counts was asked"]
+        : percent >= availability
+          ? []
+          : [`${percent.toFixed(4)} % of the requests`],
     ),
     row(
       "recovery",

@@ -47,6 +47,15 @@ function isTimeZone(name: string): boolean {
   }
 }
 
+/** From 22:00 to 06:00 goes over midnight, and is of the day on which it began. */
+function isOpen({ days, fromMinute, toMinute }: TimeWindow, day: number, minute: number): boolean {
+  if (fromMinute < toMinute) return days.includes(day) && minute >= fromMinute && minute < toMinute;
+  const before = (day + DAYS.length - 1) % DAYS.length;
+  return (
+    (days.includes(day) && minute >= fromMinute) || (days.includes(before) && minute < toMinute)
+  );
+}
+
 /** @param nowUs Unix microseconds. @returns why not now; undefined where the window is open. */
 export function closedReason(window: TimeWindow, nowUs: number): string | undefined {
   const format = new Intl.DateTimeFormat("en-GB", {
@@ -62,8 +71,7 @@ export function closedReason(window: TimeWindow, nowUs: number): string | undefi
   const weekday = parts.get("weekday") ?? "";
   const day = DAYS.findIndex((name) => name === weekday.toLowerCase());
   const minute = Number(parts.get("hour")) * 60 + Number(parts.get("minute"));
-  const open = window.days.includes(day) && minute >= window.fromMinute && minute < window.toMinute;
-  if (open) return undefined;
+  if (isOpen(window, day, minute)) return undefined;
   const clock = `${weekday} ${parts.get("hour")}:${parts.get("minute")}`;
   return `it is ${clock} in ${window.timeZone}, outside the drill's window`;
 }

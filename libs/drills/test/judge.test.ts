@@ -145,6 +145,10 @@ describe("judge", () => {
   });
 });
 
+test("a drill that nobody was asked anything in proves nothing", () => {
+  expect(brokenBy({ requests: [] })).toContain("availability");
+});
+
 describe("faultEffects", () => {
   test("counts whom a fault touched and how long it hurt", () => {
     const slow = request({ intendedUs: 11_900_000, endedUs: 13_400_000 });
@@ -152,6 +156,15 @@ describe("faultEffects", () => {
     const calm = request({ intendedUs: 11_000_000 });
     const [effect] = faultEffects([FAULT], [slow, resent, calm], 50_000);
     expect(effect).toMatchObject({ touched: 2, failed: 0, recoveredAfterUs: 1_000_000 });
+  });
+
+  test("sees harm for longer than a recovery may take", () => {
+    const resent = request({ intendedUs: 12e6 + 65e6, endedUs: 12e6 + 65e6, attempts: 2 });
+    const within = [60_000_000, 0].map((us) => {
+      const [effect] = faultEffects([FAULT], [resent], 50_000, [], us);
+      return (effect?.recoveredAfterUs ?? 0) > 60_000_000;
+    });
+    expect(within).toEqual([true, false]);
   });
 
   test("does not blame a fault for what the next one did", () => {

@@ -9,6 +9,16 @@ const read = readDrill(
 );
 const window = read.ok ? read.value.window : undefined;
 
+test.each([
+  ["2026-11-23T23:00:00Z", true, "Monday night"],
+  ["2026-11-24T05:59:00Z", true, "the morning after it"],
+  ["2026-11-24T06:00:00Z", false, "when it is over"],
+  ["2026-11-23T05:00:00Z", false, "the morning after a Sunday"],
+])("a window over midnight is open at %s: %s, %s", (at, open) => {
+  const over = { days: [1], fromMinute: 22 * 60, toMinute: 6 * 60, timeZone: "UTC" };
+  expect(closedReason(over, Date.parse(at) * 1000) === undefined).toBe(open);
+});
+
 describe("closedReason", () => {
   test.each([
     ["2026-11-23T08:00:00Z", true, "Monday 09:00 in Berlin"],

@@ -175,13 +175,17 @@ export class Forecaster {
         lines.map((line) => untried(value / perHour, hoursOf(line), spread, lead)),
       );
     }
-    const peak = scores.count < WEEK ? this.#peakBefore(origin) : undefined;
+    const isYoung = scores.count < WEEK;
+    const peak = this.#peakBefore(origin);
     return Array.from(hourly, (value, lead) => {
       const ratios = ratioQuantiles(scores, Math.log1p(value), lead, lines);
-      if (peak === undefined) return ratios;
-      return ratios.map((ratio, at) =>
-        tempered(ratio, value / perHour, hoursOf(lines[at] as Line), peak),
-      );
+      const fine = value / perHour;
+      return ratios.map((ratio, at) => {
+        const quantile = hoursOf(lines[at] as Line);
+        return isYoung
+          ? tempered(ratio, fine, quantile, peak)
+          : capped(ratio, fine, quantile, peak);
+      });
     });
   }
 
@@ -277,9 +281,16 @@ function untried(fine: number, quantile: number, spread = UNKNOWN, lead = 0): nu
  */
 function tempered(ratio: number, fine: number, quantile: number, peak: number): number {
   const noise = deviationsOf(quantile) * Math.sqrt(fine);
-  const most = Math.max(Math.log((peak + 1) / (fine + 1)), untried(fine, quantile));
   const least = deviationsOf(quantile) === 0 ? ratio : Math.log((fine + noise + 1) / (fine + 1));
-  return Math.min(most, Math.max(least, ratio));
+  return capped(Math.max(least, ratio), fine, quantile, peak);
+}
+
+/**
+ * The hours in which the load rose for good were missed by as much as it rose, and weigh as much
+ * more: on top of a mean that has followed they would stand for a peak that nobody has seen.
+ */
+function capped(ratio: number, fine: number, quantile: number, peak: number): number {
+  return Math.min(ratio, Math.max(Math.log((peak + 1) / (fine + 1)), untried(fine, quantile)));
 }
 
 /** Mean over a stretch of fine steps, which may be shorter than one, times the stretch. */

@@ -136,6 +136,15 @@ describe("a load that is not as it was", () => {
   });
 });
 
+test("a lasting rise makes no line that is far above everything that was seen", () => {
+  const shape = (t: number): number => 900 * daily(t) * (t >= 28 * 24 ? 10 : 1);
+  const series = draw({ days: 32, stepMinutes: 5, perHour: shape });
+  const { requestQuantiles } = fitForecast(series, { requestQuantiles: [0.75] });
+  const most = Math.max(...(requestQuantiles?.["0.75"] ?? []));
+  expect(most).toBeGreaterThan(0.5 * Math.max(...series.values));
+  expect(most).toBeLessThan(2 * Math.max(...series.values));
+});
+
 describe("the line for a share of the requests", () => {
   const bursty = draw({ days: 30, stepMinutes: 5, perHour: (t) => 900 * daily(t) });
   // Every fourth day an hour holds sixty times its load, at another time of day.

@@ -90,13 +90,18 @@ export function factsOfTrace(
   const spanUs = MINUTE_US;
   const totals = new Map<number, Record<LoadAmount, number>>();
   const add = (name: LoadAmount, amounts: readonly number[]): void => {
+    // Over all steps, or small fractions would be rounded away, or up, one by one.
+    let exact = 0;
+    let given = 0;
     for (const [step, amount] of amounts.entries()) {
       if (Number.isNaN(values[step])) continue;
       const from = startUs + step * stepUs;
       const spans = Math.max(1, Math.round(stepUs / spanUs));
+      const before = exact;
+      exact += amount;
       for (let span = 0; span < spans; span++) {
-        const share =
-          Math.round((amount * (span + 1)) / spans) - Math.round((amount * span) / spans);
+        const share = Math.round(before + (amount * (span + 1)) / spans) - given;
+        given += share;
         const atUs = Math.floor((from + span * spanUs) / spanUs) * spanUs;
         const total = totals.get(atUs) ?? { ...eachAmount(() => 0) };
         total[name] += share;
@@ -106,8 +111,11 @@ export function factsOfTrace(
   };
   add("arrivals", values);
   add("rows", values);
-  for (const [column, amounts] of Object.entries(trace.sums)) {
-    if (column.includes("token")) add(isOutput(column) ? "outputTokens" : "inputTokens", amounts);
+  const tokens = Object.entries(trace.sums).filter(([column]) => column.includes("token"));
+  // A total says nothing of what went in and out, where those are there too.
+  const apart = tokens.filter(([column]) => tokens.length === 1 || !column.includes("total"));
+  for (const [column, amounts] of apart) {
+    add(isOutput(column) ? "outputTokens" : "inputTokens", amounts);
   }
   return [...totals].map(([atUs, amounts]) => ({
     v: 1,
@@ -120,4 +128,4 @@ export function factsOfTrace(
   }));
 }
 
-const isOutput = (column: string): boolean => /out|gener|compl/.test(column);
+const isOutput = (column: string): boolean => /out|gener|compl|respon/.test(column);

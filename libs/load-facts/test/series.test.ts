@@ -108,6 +108,26 @@ describe("facts", () => {
     expect(seriesOfFacts(facts, "digits", window).values).toEqual([10, 0, Number.NaN]);
   });
 
+  test.each([
+    [0.4, 15, 240],
+    [1.5, 15, 900],
+    [0.4, 60, 240],
+  ])("of fractions of %d in steps of %d s are %d in all", (count, stepS, total) => {
+    const values = Array.from({ length: 600 }, () => count);
+    const series = { startUs: 0, stepUs: stepS * 1_000_000, values };
+    const trace = { kind: "counts" as const, series, sums: {}, repairs: [] };
+    const facts = factsOfTrace(trace, { model: "m", priority: "batch", source: "import" });
+    expect(facts.reduce((sum, { arrivals }) => sum + arrivals, 0)).toBe(total);
+  });
+
+  test("of token columns are what went in and what came out, and no total", () => {
+    const series = { startUs: 0, stepUs: 60_000_000, values: [1] };
+    const sums = { "request tokens": [7], "response tokens": [3], "total tokens": [10] };
+    const trace = { kind: "counts" as const, series, sums, repairs: [] };
+    const [fact] = factsOfTrace(trace, { model: "m", priority: "batch", source: "import" });
+    expect([fact?.inputTokens, fact?.outputTokens]).toEqual([7, 3]);
+  });
+
   test("of a trace keep its sums, and read as CSV", () => {
     const series = { startUs: 0, stepUs: 300_000_000, values: [7, Number.NaN, 12] };
     const trace = {

@@ -85,8 +85,11 @@ export function drawArrivals(
   const ticks = Math.floor((values.length * trace.stepUs) / TICK_US);
   const arrivals = new Float64Array(ticks);
   for (let tick = 0; tick < ticks; tick++) {
-    const value = values[Math.floor((tick * TICK_US) / trace.stepUs)] ?? 0;
-    arrivals[tick] = drawPoisson((value * scale * TICK_US) / trace.stepUs, random);
+    // Of the steps in the tick, or the one that it is in.
+    const first = Math.floor((tick * TICK_US) / trace.stepUs);
+    const count = Math.max(1, Math.floor(((tick + 1) * TICK_US) / trace.stepUs) - first);
+    const value = values.slice(first, first + count).reduce((sum, each) => sum + each, 0);
+    arrivals[tick] = drawPoisson((value * scale * TICK_US) / (count * trace.stepUs), random);
   }
   return arrivals;
 }

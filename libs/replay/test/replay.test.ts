@@ -2,7 +2,7 @@
 
 import { DEFAULT_PRICE_BOOK, MICROS } from "@millrace/costing";
 import type { Series } from "@millrace/load-facts";
-import { present } from "@millrace/std";
+import { present, seededRandom } from "@millrace/std";
 import { describe, expect, test } from "vitest";
 import {
   parseSpotTrace,
@@ -12,7 +12,7 @@ import {
   REPLAY_SETTINGS,
   type ReplaySettings,
 } from "../src/index.ts";
-import { quantileOf, windowOf } from "../src/load.ts";
+import { drawArrivals, quantileOf, windowOf } from "../src/load.ts";
 import { drawnMarket, marketOfTrace } from "../src/spot-market.ts";
 
 const MINUTE_US = 60_000_000;
@@ -282,3 +282,14 @@ test("money is in micro-dollars", () => {
   const { runs, rows } = run(wave(3), ["static-peak"]);
   expect(rows[0]?.cost).toBe((runs[0]?.micros ?? 0) / MICROS);
 });
+
+test.each([0, 3])(
+  "a trace by seconds is summed, not sampled: bursts at second %d of five",
+  (at) => {
+    const values = Array.from({ length: 3_600 }, (_, second) => (second % 5 === at ? 50 : 0));
+    const trace = { startUs: 0, stepUs: 1_000_000, values };
+    const arrivals = drawArrivals(trace, windowOf(trace, 28), 1, seededRandom(1));
+    const total = arrivals.reduce((sum, count) => sum + count, 0);
+    expect(Math.abs(total / 36_000 - 1)).toBeLessThan(0.02);
+  },
+);

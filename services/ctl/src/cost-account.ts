@@ -58,5 +58,6 @@ function alarmOf(
   if (month === undefined || micros === undefined) return undefined;
   const spent = bookPeriod(month.workers, month.facts, prices).booked.micros;
   const budget = { micros, startUs: month.fromUs, endUs: endOfMonth(toUs - 1) };
-  return decideAlarm(budget, spent, toUs, "none");
+  const sinceUs = month.workers.reduce((first, { atUs }) => Math.min(first, atUs), toUs);
+  return decideAlarm(budget, spent, toUs, "none", { sinceUs });
 }

@@ -46,11 +46,15 @@ export async function readPeriod(
 ): Promise<Period> {
   const readUs = "lastUs" in since ? Math.max(since.lastUs, month ? 31 * DAY_US : 0) : undefined;
   // By when it was acknowledged: a ledger whose clock runs faster has more in the same time.
-  const range =
+  let range =
     readUs === undefined ? {} : { sinceUs: Math.max(0, Date.now() * 1_000 - readUs - LATE_US) };
-  const booked = valueOf(await openLedger(connection).read(range));
-  const entries = [...new Map(booked.map((entry) => [ledgerKey(entry), entry])).values()];
-  const toUs = entries.reduce((end, { atUs, spanUs }) => Math.max(end, atUs + spanUs), 0);
+  let entries = await readEntries(connection, range);
+  // One that nobody has written for a while ends earlier, and so begins what is asked for.
+  if (readUs !== undefined && firstOf(entries) > endOf(entries) - readUs) {
+    range = {};
+    entries = await readEntries(connection, range);
+  }
+  const toUs = endOf(entries);
   const fromUs = "lastUs" in since ? toUs - since.lastUs : since.fromUs;
   if (!entries.some(({ atUs }) => atUs >= fromUs)) throw nothingBooked();
   const monthUs = startOfMonth(toUs - 1);
@@ -71,6 +75,23 @@ export async function readPeriod(
   const firstUs = within(entries, fromUs).reduce((at, { atUs }) => Math.min(at, atUs), toUs);
   return { ...cut(Math.max(fromUs, firstUs)), toUs, month: month ? cut(monthUs) : undefined };
 }
+
+type Range = Parameters<ReturnType<typeof openLedger>["read"]>[0];
+
+/** Each once: what is booked again after a failure comes twice. */
+async function readEntries(
+  connection: Bus["connection"],
+  range: Range,
+): Promise<readonly LedgerEntry[]> {
+  const booked = valueOf(await openLedger(connection).read(range));
+  return [...new Map(booked.map((entry) => [ledgerKey(entry), entry])).values()];
+}
+
+const firstOf = (entries: readonly LedgerEntry[]): number =>
+  entries.reduce((first, { atUs }) => Math.min(first, atUs), Infinity);
+
+const endOf = (entries: readonly LedgerEntry[]): number =>
+  entries.reduce((end, { atUs, spanUs }) => Math.max(end, atUs + spanUs), 0);
 
 const nothingBooked = (): CommandError =>
   new CommandError(

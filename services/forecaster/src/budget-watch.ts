@@ -22,6 +22,8 @@ interface Spending {
   /** By offer, as prices are. */
   readonly workerUs: Map<string, number>;
   readonly booked: Set<string>;
+  /** When the month's first entry began. */
+  firstUs: number;
   crossingBytes: number;
   level: AlarmLevel;
 }
@@ -55,6 +57,7 @@ export class BudgetWatch {
     const id = ledgerKey(entry);
     if (month.booked.has(id)) return;
     month.booked.add(id);
+    month.firstUs = Math.min(month.firstUs, entry.atUs);
     month.workerUs.set(key, (month.workerUs.get(key) ?? 0) + entry.workerUs);
     month.crossingBytes += entry.crossingBytes;
   }
@@ -79,7 +82,8 @@ export class BudgetWatch {
     const { log, micros, raised } = this.#options;
     const budget = { micros, startUs, endUs: endOfMonth(nowUs) };
     const spentMicros = this.#spent(month);
-    const alarm = decideAlarm(budget, spentMicros, nowUs, month.level);
+    const sinceUs = Math.min(month.firstUs, nowUs);
+    const alarm = decideAlarm(budget, spentMicros, nowUs, month.level, { sinceUs });
     // A forecast of the month that became better is no news; that it is spent stays true.
     if (!alarm.raised) return;
     month.level = alarm.level;
@@ -125,7 +129,13 @@ export class BudgetWatch {
     const startUs = startOfMonth(atUs);
     let month = this.#months.get(startUs);
     if (month === undefined) {
-      month = { workerUs: new Map(), booked: new Set(), crossingBytes: 0, level: "none" };
+      month = {
+        workerUs: new Map(),
+        booked: new Set(),
+        firstUs: Infinity,
+        crossingBytes: 0,
+        level: "none",
+      };
       this.#months.set(startUs, month);
     }
     return month;

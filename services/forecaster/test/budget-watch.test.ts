@@ -51,7 +51,8 @@ test("it is raised when the month will cost more, and again when it has, once ea
   const atUs = MONTH_US + 15 * DAY_US;
   await watch.look(1, atUs);
   expect(state.events).toEqual([]);
-  watch.booked(hoursAt(atUs, 60));
+  watch.booked(hoursAt(MONTH_US, 30));
+  watch.booked(hoursAt(atUs, 30));
   await watch.look(1, atUs);
   await watch.look(1, atUs);
   expect(state.events).toMatchObject([
@@ -65,7 +66,7 @@ test("it is raised when the month will cost more, and again when it has, once ea
 
 test("what another holder of the lease booked counts, and an entry counts once", async () => {
   const atUs = MONTH_US + 15 * DAY_US;
-  const before = hoursAt(atUs - MINUTE_US, 60);
+  const before = hoursAt(MONTH_US, 60);
   const { state, watch } = rig(100 * HOUR_MICROS, [before, hoursAt(MONTH_US - DAY_US, 500)]);
   watch.booked(before);
   await watch.look(1, atUs);
