@@ -101,6 +101,8 @@ export class IngressCore {
 
   step(event: IngressEvent, nowUs: number): IngressEffect[] {
     const effects: IngressEffect[] = [];
+    // Before time passes: nothing may be decided of a request that its client has given up.
+    if (event.type === "abandoned") this.#abandon(event.seq, effects);
     this.#passTime(nowUs, effects);
     switch (event.type) {
       case "requestArrived":
@@ -110,7 +112,6 @@ export class IngressCore {
         this.#answer(event, nowUs, effects);
         break;
       case "abandoned":
-        this.#abandon(event.seq, effects);
         break;
       case "schedulerBeat":
         this.#hearScheduler(event.heartbeat, nowUs, effects);

@@ -229,6 +229,15 @@ describe("a client that is gone", () => {
     expect(drive.core.open).toBe(0);
   });
 
+  test("gets none when its time is over in the same moment", () => {
+    const drive = ready();
+    const seq = drive.request({ deadlineUs: drive.nowUs + 1_000 });
+    drive.nowUs += 1_001;
+    drive.step({ type: "abandoned", seq });
+    expect(drive.outcomes(seq)).toEqual([]);
+    expect(drive.core.open).toBe(0);
+  });
+
   test("twice, or after the answer, is nothing", () => {
     const drive = ready();
     const seq = drive.request();

@@ -120,9 +120,11 @@ export class Batch {
     return this.parts !== undefined && this.parts.length > 0;
   }
 
-  /** Its first part did not begin after all. */
+  /** A part did not begin after all: what has no answer is cut anew, and tried from the start. */
   takeBack(): void {
     this.parts = undefined;
+    this.failures.length = 0;
+    this.proof = undefined;
     this.runs--;
   }
 

@@ -1,5 +1,6 @@
 /** A run that fails: who pays for it, and what a lost device leaves behind. */
 
+import { present } from "@millrace/std";
 import { describe, expect, test } from "vitest";
 import { type Said, WorkerRig, item, modelSpec, said, verdicts } from "./worker-rig.ts";
 
@@ -171,6 +172,29 @@ describe("a run that is out of memory", () => {
     rig.ran();
     expect(verdicts(rig.failed("OUT_OF_MEMORY", "no memory"))).toEqual([[2, "OUT_OF_MEMORY"]]);
   });
+});
+
+test("a part that the engine gives back is tried again, and every item has one answer", () => {
+  const rig = new WorkerRig();
+  rig.ready(modelSpec("digits"));
+  rig.assign("digits@1", [item(1, { tier: 2 }), item(2, { tier: 2 })]);
+  rig.failed("EXECUTION_FAILED", "both");
+  rig.failed("EXECUTION_FAILED", "1 alone");
+  // More urgent work goes first, fails, and what waited behind it is given back.
+  rig.assign("digits@1", [item(9, { tier: 0 })]);
+  const waits = present(rig.engine.shift(), "the part with 2");
+  rig.failed("EXECUTION_FAILED", "9");
+  rig.engine.unshift(waits);
+  rig.stale(0);
+  for (let runs = 0; runs < 8 && rig.engine.length > 0; runs++) {
+    const isBad = rig.running.some(({ seq }) => seq === 1);
+    if (isBad) rig.failed("EXECUTION_FAILED", "1 again");
+    else rig.ran();
+  }
+  const answers = verdicts(said(rig.effects));
+  expect(answers.filter(([seq]) => seq === 1)).toHaveLength(1);
+  expect(answers.filter(([seq]) => seq === 2)).toHaveLength(1);
+  expect(rig.engine).toEqual([]);
 });
 
 describe("a device that is lost", () => {

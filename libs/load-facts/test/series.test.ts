@@ -124,8 +124,8 @@ describe("facts", () => {
     const series = { startUs: 0, stepUs: 60_000_000, values: [1] };
     const sums = { "request tokens": [7], "response tokens": [3], "total tokens": [10] };
     const trace = { kind: "counts" as const, series, sums, repairs: [] };
-    const [fact] = factsOfTrace(trace, { model: "m", priority: "batch", source: "import" });
-    expect([fact?.inputTokens, fact?.outputTokens]).toEqual([7, 3]);
+    const [first] = factsOfTrace(trace, { model: "m", priority: "batch", source: "import" });
+    expect([first?.inputTokens, first?.outputTokens]).toEqual([7, 3]);
   });
 
   test("of a trace keep its sums, and read as CSV", () => {

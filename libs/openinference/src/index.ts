@@ -10,6 +10,7 @@ export {
   repositoryIndex,
   serverMetadata,
 } from "./metadata.ts";
+export { checkNesting, DEPTH_MAX } from "./json.ts";
 export { type InferRequest, parseInferRequest, readHeaderLength } from "./request.ts";
 export { type InferResponse, writeInferResponse } from "./response.ts";
 export {

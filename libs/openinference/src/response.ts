@@ -1,6 +1,6 @@
 /** Writes an inference response of the Open Inference Protocol v2. */
 
-import { ELEMENT_BYTES, type Fault, fault, type Tensor } from "@millrace/protocol";
+import { ELEMENT_BYTES, type Fault, fault, JSON_BYTES_MAX, type Tensor } from "@millrace/protocol";
 import { fail, ok, type Result } from "@millrace/std";
 import { countStrings } from "./binary.ts";
 import type { Signature, WantedOutput } from "./signature.ts";
@@ -31,6 +31,7 @@ export function writeInferResponse(
   }
   const binary: Uint8Array[] = [];
   let outputs = "";
+  let jsonBytes = 0;
   for (const { slot, binary: asBinary } of wanted) {
     const tensor = tensors[slot.at] as Tensor;
     if (!fits(tensor) || tensor.datatype !== slot.datatype) {
@@ -45,12 +46,22 @@ export function writeInferResponse(
       outputs += `"parameters":{"binary_data_size":${tensor.bytes.length}}}`;
       binary.push(tensor.bytes);
     } else {
+      jsonBytes += tensor.bytes.length;
+      if (jsonBytes > JSON_BYTES_MAX) return fail(tooLarge(slot.name));
       outputs += `"data":[${elementsText(tensor)}]}`;
     }
   }
   const own = id === undefined ? "" : `"id":${JSON.stringify(id)},`;
   return ok({ json: `{${own}${signature.json},"outputs":[${outputs}]}`, binary });
 }
+
+/** I6: numbers as text are many times their size, and writing them keeps everybody waiting. */
+const tooLarge = (name: string): Fault =>
+  fault(
+    "OUTPUT_TOO_LARGE",
+    `with "${name}" the outputs are more than ${JSON_BYTES_MAX} bytes of tensors, too many for ` +
+      'JSON: ask for them with "binary_data_output": true',
+  );
 
 function fits(tensor: Tensor): boolean {
   let elements = 1;

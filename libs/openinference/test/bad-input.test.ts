@@ -43,6 +43,12 @@ describe("the document", () => {
     expect(refused(floats, text('{"a":'.repeat(50_000)))).toMatch(/^INVALID_JSON: nested more/);
   });
 
+  test("a short body that is nested too deep to be written again is refused as well", () => {
+    const deep = `${"[".repeat(6_000)}${"]".repeat(6_000)}`;
+    const body = text(`{"inputs":[{"name":"x","datatype":"FP32","shape":${deep},"data":[]}]}`);
+    expect(refused(floats, body)).toMatch(/^INVALID_JSON: nested more than/);
+  });
+
   test("brackets and escaped quotes inside strings are not nesting", () => {
     const id = '\\"['.repeat(20);
     const data = Array.from({ length: 6 }, () => "[[[".repeat(8_000));

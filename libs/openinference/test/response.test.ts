@@ -27,6 +27,17 @@ function written(...args: Parameters<typeof writeInferResponse>) {
   return result.value;
 }
 
+test("more numbers than can be written as text are refused, and as tensors they are not", () => {
+  const bytes = new Uint8Array(12 * 1024 * 1024);
+  const large: Tensor = { datatype: "FP32", dims: [1, bytes.length / 4], bytes };
+  expect(writeInferResponse(signature, undefined, signature.allAsJson, [large])).toMatchObject({
+    ok: false,
+    error: { code: "OUTPUT_TOO_LARGE", message: expect.stringContaining("binary_data_output") },
+  });
+  const asTensors = signature.allAsJson.map((each) => ({ ...each, binary: true }));
+  expect(written(signature, undefined, asTensors, [large]).binary).toEqual([bytes]);
+});
+
 describe("an inference response", () => {
   test("in JSON has no parameters anywhere", () => {
     const { json, binary } = written(signature, 'a"b', signature.allAsJson, [y]);

@@ -140,8 +140,10 @@ export class Inference {
       ? writeInferResponse(signature, exchange.id, exchange.outputs, tensors.value)
       : tensors;
     if (!response.ok) {
-      const { message } = response.error;
-      this.#fail(exchange, { code: "INTERNAL", message }, served.attempts);
+      const { code: own, message } = response.error;
+      // The request asked for what cannot be written; all else is no fault of its client.
+      const code = own === "OUTPUT_TOO_LARGE" ? own : "INTERNAL";
+      this.#fail(exchange, { code, message }, served.attempts);
       return;
     }
     const totalUs = this.#options.nowUs() - exchange.arrivedUs;

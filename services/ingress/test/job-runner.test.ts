@@ -47,16 +47,17 @@ interface Running {
   readonly serve: Serve;
   readonly slots: number;
   readonly callsMax: number;
+  readonly changed: (store: JobStore) => JobStore;
 }
 
 const serveAll: Serve = ({ item }) => ok(`{"item":${item},"response":{}}`);
 
 function runnerOf(
   fake: FakeJobStore,
-  { serve = serveAll, slots = 2, callsMax }: Partial<Running> = {},
+  { serve = serveAll, slots = 2, callsMax, changed = (store) => store }: Partial<Running> = {},
 ): Runner {
   let us = 0;
-  const store = fake.start(callsMax);
+  const store = changed(fake.start(callsMax));
   const runner = new Runner({
     store,
     ledger: ledgerOf(store),
@@ -166,6 +167,33 @@ describe("a chunk", () => {
     expect(standing(fake)).toMatchObject({ state: "done", failedItems: 64, deadChunks: 1 });
     expect(linesOf(fake)).toEqual(everyItem);
   });
+
+  test.each([false, true])(
+    "is not given up for a store that fails, waits unwritten: %s",
+    async (un) => {
+      const fake = new FakeJobStore();
+      await submit(fake);
+      let refusals = 3 * (DELIVERIES_MAX + 3);
+      const full = fail(fault("STORAGE_FULL", "maximum bytes exceeded"));
+      const changed = (store: JobStore): JobStore => ({
+        ...store,
+        results: {
+          ...store.results,
+          write: async (...args) => (refusals-- > 0 ? full : store.results.write(...args)),
+        },
+        records: {
+          ...store.records,
+          update: async (...args) => (un && refusals > 0 ? full : store.records.update(...args)),
+        },
+      });
+      const runner = runnerOf(fake, { changed });
+      await expect.poll(() => fake.queue.waiting.length, POLL).toBe(0);
+      await runner.stop();
+      expect(fake.letters).toEqual([]);
+      expect(standing(fake)).toMatchObject({ state: "done", failedItems: 0, deadChunks: 0 });
+      expect(linesOf(fake)).toEqual(everyItem);
+    },
+  );
 
   test("that the cluster cannot serve goes back, and that counts against no chunk", async () => {
     const fake = new FakeJobStore();

@@ -1,6 +1,7 @@
 /** The results of a job, to clients that read them and to one that does not. */
 
 import { createServer, IncomingMessage, type Server } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type AddressInfo, type Socket } from "node:net";
 import type { JobRecord } from "@millrace/protocol";
 import { ok } from "@millrace/std";
@@ -61,6 +62,19 @@ test("a client that reads slowly gets every line", async () => {
   // Every time that it had to wait would leave a listener behind.
   expect(warned).not.toHaveBeenCalled();
   process.off("warning", warned);
+});
+
+test("a client that reads all the time is not taken to be gone, however slow it is", async () => {
+  const { reply, sent } = await ask(500);
+  let bytes = 0;
+  const reading = setInterval(() => (bytes += (client?.read() as Buffer | null)?.length ?? 0), 5);
+  await sleep(1_500);
+  clearInterval(reading);
+  expect(bytes).toBeGreaterThan(0);
+  expect(bytes).toBeLessThan(CHUNKS * PADDING.length);
+  expect(reply.destroyed).toBe(false);
+  client?.on("data", () => undefined);
+  expect(await sent).toEqual(ok(undefined));
 });
 
 test("a client that takes nothing for too long is no longer connected", async () => {

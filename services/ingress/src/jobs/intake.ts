@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isAccepted, type JobDraft, LineSplitter } from "@millrace/jobs";
+import { checkNesting, DEPTH_MAX } from "@millrace/openinference";
 import {
   decodeJson,
   type Fault,
@@ -50,6 +51,8 @@ type Order = Pick<JobRequest, "model" | "version" | "webhook">;
  * being packed, and those that wait for their acknowledgement.
  */
 const STREAM_BYTES_MAX = (2 + PUBLISHING_MAX) * JOB_ITEM_BYTES_MAX;
+/** Of a job's document around its items. */
+const JOB_LEVELS = 2;
 const LINES_TYPE = /^application\/(?:x-ndjson|jsonl|x-jsonlines|jsonlines)\s*(?:;|$)/i;
 
 export class Intake {
@@ -100,6 +103,8 @@ export class Intake {
     const read = await readBody(request, hold);
     if (!read.ok) return read;
     const body = read.value;
+    const nesting = checkNesting(body, DEPTH_MAX + JOB_LEVELS);
+    if (!nesting.ok) return notJson(nesting.error);
     const document = decodeJson(jobRequestSchema, body);
     if (!document.ok)
       return document.error.code === "INVALID_JSON" ? notJson(document.error) : document;

@@ -10,8 +10,10 @@ import { fail, ok, type Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
 import type { Reply } from "../reply.ts";
 
-/** Chunks that are read ahead of the client. */
-const AHEAD_MAX = 4;
+/** Chunks that are read ahead of the client: each may be as large as a response. */
+const AHEAD_MAX = 1;
+/** A client that reads shows it at every piece of so much, however large the chunk. */
+const PIECE_BYTES = 256 * 1024;
 /** Lines of items that did not run are written so many at a time. */
 const FILL_MAX = 1_000;
 /** A client that takes nothing for so long is taken to be gone (I6). */
@@ -114,9 +116,11 @@ export class ResultsStream {
 
   /** False when the client is gone. */
   async #push(lines: Uint8Array | string): Promise<boolean> {
+    const bytes = typeof lines === "string" ? Buffer.from(lines) : lines;
     const reply = this.#reply;
-    if (reply.destroyed) return false;
-    if (!reply.write(lines)) await this.#taken();
+    for (let at = 0; at < bytes.length && !reply.destroyed; at += PIECE_BYTES) {
+      if (!reply.write(bytes.subarray(at, at + PIECE_BYTES))) await this.#taken();
+    }
     return !reply.destroyed;
   }
 

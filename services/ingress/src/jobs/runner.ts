@@ -47,6 +47,8 @@ const TAKE_MS = 5_000;
 /** More often than the broker's patience (`ACK_WAIT_MS`) three times over. */
 const WORKING_MS = 1_500;
 const STORE_AGAIN_MS = 1_000;
+/** I6: chunks whose deliveries are remembered here. */
+const UNWRITTEN_MAX = 1_000;
 /** Then one chunk of the model tries again. */
 const AWAY_US = 5_000_000;
 const MS_US = 1000;
@@ -60,6 +62,8 @@ export class Runner {
    * so that a queue full of them does not hold up what can be served.
    */
   readonly #away = new Map<string, number>();
+  /** Deliveries that ended by a fault of the store, which it could not count as waits. */
+  readonly #unwritten = new Map<string, number>();
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -127,10 +131,7 @@ export class Runner {
     const { tenant, job, generation, chunk: number } = chunk.head;
     const key = { tenant, job, token: chunkToken(generation, number) };
     const read = await store.records.read(tenant, job);
-    if (!read.ok) {
-      this.#giveBack(task, key, read.error);
-      return;
-    }
+    if (!read.ok) return this.#giveBack(task, key, read.error);
     const { record } = read.value;
     // Withdrawn, cancelled, void, or ended by another delivery of this very chunk.
     if (record === undefined || record.generation !== generation || isEnded(record)) {
@@ -140,7 +141,7 @@ export class Runner {
     }
     const held = { task, chunk, key, record };
     const standing = await store.results.find(key);
-    if (!standing.ok) this.#giveBack(task, key, standing.error);
+    if (!standing.ok) await this.#giveBack(task, key, standing.error);
     else if (standing.value !== undefined) await this.#finish(held, standing.value);
     else {
       metrics.chunkStarted(task.ageUs);
@@ -151,7 +152,8 @@ export class Runner {
   async #run(held: Held): Promise<void> {
     const { task, chunk, key, record } = held;
     const { ledger, ageMsMax } = this.#options;
-    const why = giveUp(task.deliveries, record.waits, task.ageUs, ageMsMax * MS_US);
+    const deliveries = task.deliveries - (this.#unwritten.get(key.token) ?? 0);
+    const why = giveUp(deliveries, record.waits, task.ageUs, ageMsMax * MS_US);
     if (why !== undefined) {
       await this.#bury(held, why);
       return;
@@ -216,10 +218,7 @@ export class Runner {
     const reason = fault("GIVEN_UP", `${why}; it is kept as a dead letter`);
     log.error({ ...key, deliveries: task.deliveries, reason: why }, "a chunk is given up");
     const buried = await store.results.bury(key, reason, task.bytes);
-    if (!buried.ok) {
-      this.#giveBack(task, key, buried.error);
-      return;
-    }
+    if (!buried.ok) return this.#giveBack(task, key, buried.error);
     metrics.chunkDied();
     const { first, items } = chunk.head;
     const lines = Array.from({ length: items }, (_, at) => errorLine(first + at, reason));
@@ -233,7 +232,7 @@ export class Runner {
     // I5: an earlier write stands, and its counts are the ones that are booked.
     const standing = await this.#options.store.results.write(key, { items, ...counts }, lines);
     if (standing.ok) await this.#finish(held, standing.value);
-    else this.#giveBack(task, key, standing.error);
+    else await this.#giveBack(task, key, standing.error);
   }
 
   async #finish({ task, chunk, key }: Held, counts: ChunkCounts): Promise<void> {
@@ -245,17 +244,30 @@ export class Runner {
       standing.ok && standing.value !== undefined && isEnded(standing.value)
         ? await ledger.announce(standing.value)
         : standing;
-    if (!announced.ok) {
-      this.#giveBack(task, key, announced.error);
-      return;
-    }
+    if (!announced.ok) return this.#giveBack(task, key, announced.error);
+    this.#unwritten.delete(key.token);
     metrics.chunkEnded(counts.items, counts.failed);
     await task.done();
   }
 
-  #giveBack(task: Task, key: ChunkKey, reason: Fault): void {
-    this.#options.log.warn({ ...key, code: reason.code, reason: reason.message }, "given back");
-    task.again(STORE_AGAIN_MS);
+  /** The store failed, which is no fault of the chunk's: it costs it nothing. */
+  async #giveBack(task: Task, key: ChunkKey, reason: Fault): Promise<void> {
+    const { chance, ledger, log } = this.#options;
+    log.warn({ ...key, code: reason.code, reason: reason.message }, "given back");
+    const waited = await ledger.wait(key.tenant, key.job);
+    const before = this.#unwritten.get(key.token) ?? 0;
+    // Where that cannot be written down either, it is remembered here.
+    if (!waited.ok) this.#remember(key.token, before + 1);
+    const waits = waited.ok ? (waited.value?.waits ?? 1) : before + 1;
+    task.again(chunkDelayUs(waits, chance()) / MS_US);
+  }
+
+  #remember(token: string, deliveries: number): void {
+    this.#unwritten.delete(token);
+    this.#unwritten.set(token, deliveries);
+    const [oldest] = this.#unwritten.keys();
+    if (this.#unwritten.size > UNWRITTEN_MAX && oldest !== undefined)
+      this.#unwritten.delete(oldest);
   }
 }
 
