@@ -31,8 +31,11 @@ function injectedEvidence(faults: readonly InjectedFault[]): string {
     ({ idle, targets }) => targets.length > 0 && idle.length === targets.length,
   );
   const unless = unfelt.length === 0 ? "" : `, ${unfelt.length} of them into idle members`;
-  return `${faults.length} injected${unless}`;
+  const unmet = faults.filter(metNothing);
+  return `${faults.length} injected${unless}${unmet.length === 0 ? "" : `, ${unmet.length} met nothing`}`;
 }
+
+const metNothing = ({ acted }: InjectedFault): boolean => acted === 0;
 
 export function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures): readonly Row[] {
   const { availability, recoveredWithinUs } = drill.objectives;
@@ -68,9 +71,10 @@ export function objectiveRows(drill: Drill, evidence: Evidence, figures: Figures
       injectedEvidence(evidence.faults),
       [
         ...evidence.refused,
-        ...evidence.faults
-          .filter(({ acted }) => acted === 0)
-          .map(({ kind, name }) => `${name}: ${kind} met nothing`),
+        // What a monkey draws by itself may come when there is nothing to meet.
+        ...(drill.method.length === 0 ? [] : evidence.faults.filter(metNothing)).map(
+          ({ kind, name }) => `${name}: ${kind} met nothing`,
+        ),
       ],
     ),
     ...jobRows(drill, evidence),

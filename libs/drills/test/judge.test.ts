@@ -145,6 +145,14 @@ describe("judge", () => {
   });
 });
 
+test("a fault that met nothing is red in a method, and not where a monkey drew it", () => {
+  const faults = [{ ...FAULT, acted: 0 }];
+  expect(brokenBy({ faults })).toEqual(["faults"]);
+  const { rows } = judge({ ...DRILL, method: [] }, { ...EVIDENCE, faults });
+  const found = rows.find(({ id }) => id === "faults");
+  expect(found).toMatchObject({ held: true, evidence: "1 injected, 1 met nothing" });
+});
+
 test("a drill that nobody was asked anything in proves nothing", () => {
   expect(brokenBy({ requests: [] })).toContain("availability");
 });

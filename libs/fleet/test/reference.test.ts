@@ -33,7 +33,8 @@ test("the hook's documents are what a command gets and what is taken from it", a
     const script = `read -r got; [ "$got" = "$WANTED" ] && printf '%s' "$ANSWER"`;
     const wanted = JSON.stringify(JSON.parse(present(request, "a request")));
     const env = { PATH: process.env["PATH"], WANTED: wanted, ANSWER: answer };
-    return new HookFleet({ command: "/bin/sh", args: ["-c", script], pools: [pool], env });
+    const args = ["-c", script];
+    return new HookFleet({ command: "/bin/sh", args, pools: [pool], env, epoch: () => 41 });
   };
   const [list, scale] = requests.trim().split("\n");
   const view = await hook(list, listed).list();
