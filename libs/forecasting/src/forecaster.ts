@@ -175,17 +175,12 @@ export class Forecaster {
         lines.map((line) => untried(value / perHour, hoursOf(line), spread, lead)),
       );
     }
-    const isYoung = scores.count < WEEK;
+    const bounded = scores.count < WEEK ? tempered : capped;
     const peak = this.#peakBefore(origin);
     return Array.from(hourly, (value, lead) => {
       const ratios = ratioQuantiles(scores, Math.log1p(value), lead, lines);
       const fine = value / perHour;
-      return ratios.map((ratio, at) => {
-        const quantile = hoursOf(lines[at] as Line);
-        return isYoung
-          ? tempered(ratio, fine, quantile, peak)
-          : capped(ratio, fine, quantile, peak);
-      });
+      return ratios.map((ratio, at) => bounded(ratio, fine, hoursOf(lines[at] as Line), peak));
     });
   }
 

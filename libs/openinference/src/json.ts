@@ -8,6 +8,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The protocol needs 3 levels around a tensor, a tensor at most its rank. */
 export const DEPTH_MAX = 32;
+
 /** For documents that hold requests: whether they are nested no deeper than that. */
 export const checkNesting = (bytes: Uint8Array, depthMax: number): Result<void, Fault> =>
   refusable(() => checkDepth(bytes, depthMax));

@@ -168,11 +168,11 @@ export class Dispatching {
     let bestStartUs = Infinity;
     for (const model of this.#waits.candidates(device)) {
       const topTier = model.queue.topTier;
-      if (topTier === undefined || tried?.has(model)) continue;
-      const isForBatch = this.#isForBatch(model, device, topTier, nowUs);
-      const tier = isForBatch ? 2 : topTier;
+      if (topTier === undefined || topTier > bestTier || tried?.has(model)) continue;
+      const spills = this.#spills(model, device, topTier, nowUs);
+      if (!spills && model.queue.batchRows === 0) continue;
+      const tier = spills ? topTier : 2;
       if (tier > bestTier) continue;
-      if (!isForBatch && !this.#spills(model, device, tier, nowUs)) continue;
       const head = model.queue.peek() as Queued;
       const profile = model.profileOn(device.device.class);
       const latestStartUs = head.deadlineUs - profile.estimateUs(head.ticket.rows);

@@ -7,10 +7,10 @@ import {
   describeFactors,
   describeRemarks,
   describeUntried,
-  fromOf,
   meetsObjective,
   type ShownReplay,
   TRIAL_COLUMNS,
+  trialCells,
   TRIALS_TITLE,
 } from "./replay-table.ts";
 
@@ -91,23 +91,11 @@ function policyBlock({ result }: ShownReplay): Block {
   };
 }
 
-function trialBlock({ result }: ShownReplay): Block {
-  const rows = result.runs.map(({ policy, trial }): Cell[] => {
-    if (trial === undefined) return [policy.name, ...TRIAL_COLUMNS.slice(1).map(() => "-")];
-    const { requests, failed, slow } = trial.scheduler;
-    const beside = (real: number, fluid: number): string =>
-      `${percent(real / requests, 2)} (${percent(fluid / requests, 2)})`;
-    return [
-      policy.name,
-      fromOf(result, trial),
-      trial.seconds,
-      requests,
-      beside(failed, trial.fluid.failed),
-      beside(slow, trial.fluid.slow),
-    ];
-  });
-  return { type: "table", head: TRIAL_COLUMNS, rows };
-}
+const trialBlock = ({ result }: ShownReplay): Block => ({
+  type: "table",
+  head: TRIAL_COLUMNS,
+  rows: trialCells(result),
+});
 
 /** Points of a figure over time: means, or the last of each stretch for what only grows. */
 function pointsOf(

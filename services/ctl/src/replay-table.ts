@@ -36,7 +36,7 @@ export function describeReplay(shown: ShownReplay): string {
   const { result, tookSeconds } = shown;
   const ticks = result.world.arrivals.length * result.rows.length;
   const lines = [...describeAssumptions(shown), "", policyTable(result)];
-  lines.push("", TRIALS_TITLE, trialTable(shown), ...describeUntried(result));
+  lines.push("", TRIALS_TITLE, trialTable(result), ...describeUntried(result));
   const remarks = describeRemarks(result);
   if (remarks.length > 0) lines.push("", ...remarks);
   const factors = describeFactors(shown);
@@ -111,10 +111,14 @@ export const TRIALS_TITLE =
   "worst minutes, request by request through the real scheduler (and by the fluid queue)";
 export const TRIAL_COLUMNS = ["policy", "from", "seconds", "requests", "failed", "slow"];
 
-function trialTable({ result }: ShownReplay): string {
+const trialTable = (result: Replay): string =>
+  figuresTable([TRIAL_COLUMNS, ...trialCells(result)], TRIAL_COLUMNS.length);
+
+/** A row for each policy, under `TRIAL_COLUMNS`. */
+export function trialCells(result: Replay): string[][] {
   const beside = (real: number, fluid: number, of: number): string =>
     `${share(real / of, 2)} (${share(fluid / of, 2)})`;
-  const cells = result.runs.map(({ policy, trial }) => {
+  return result.runs.map(({ policy, trial }) => {
     if (trial === undefined) return [policy.name, ...TRIAL_COLUMNS.slice(1).map(() => "-")];
     const { fluid, scheduler } = trial;
     return [
@@ -126,7 +130,6 @@ function trialTable({ result }: ShownReplay): string {
       beside(scheduler.slow, fluid.slow, scheduler.requests),
     ];
   });
-  return figuresTable([TRIAL_COLUMNS, ...cells], TRIAL_COLUMNS.length);
 }
 
 export const describeUntried = ({ runs }: Replay): string[] =>
@@ -134,7 +137,7 @@ export const describeUntried = ({ runs }: Replay): string[] =>
     ? [`-: none to play: no requests, or over ${STRETCH_REQUESTS_MAX} in ${TICK_US / 1e6} s`]
     : [];
 
-export const fromOf = ({ world }: Replay, { fromSeconds }: Trial): string =>
+const fromOf = ({ world }: Replay, { fromSeconds }: Trial): string =>
   formatTimestamp(world.window.fromUs + fromSeconds * 1e6);
 
 /** Figures, in the columns from the second to before `end`, line up at their right. */

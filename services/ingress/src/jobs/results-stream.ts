@@ -10,8 +10,6 @@ import { fail, ok, type Result } from "@millrace/std";
 import type { JobStore } from "@millrace/store";
 import type { Reply } from "../reply.ts";
 
-/** Chunks that are read ahead of the client: each may be as large as a response. */
-const AHEAD_MAX = 1;
 /** A client that reads shows it at every piece of so much, however large the chunk. */
 const PIECE_BYTES = 256 * 1024;
 /** Lines of items that did not run are written so many at a time. */
@@ -44,16 +42,12 @@ export class ResultsStream {
 
   /** A fault as long as nothing was written; after that a broken connection says it. */
   async send(): Promise<Result<void, Fault>> {
-    const ahead: Promise<Lines>[] = [];
     const { chunks, finished } = this.#record;
-    const numbers = [...Array(chunks).keys()].filter((chunk) => hasMember(finished, chunk));
-    let at = 0;
     let begun = false;
-    while (at < numbers.length || ahead.length > 0) {
-      while (at < numbers.length && ahead.length < AHEAD_MAX) {
-        ahead.push(this.#read(numbers[at++] as number));
-      }
-      const lines = await (ahead.shift() as Promise<Lines>);
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      if (!hasMember(finished, chunk)) continue;
+      // Nothing is read ahead of the client (I6): a chunk may be as large as a response.
+      const lines = await this.#read(chunk);
       if (!lines.ok || (lines.value === undefined && !begun)) {
         const gone = fault("RESULTS_GONE", "the results of this job are no longer kept");
         if (begun) this.#reply.destroy();
