@@ -1,18 +1,19 @@
 /**
  * Runs a model in batches of a given size for a given time. Arguments: the model's file, threads of
- * a run, and the datatype and shape of a row of its only input.
+ * a run, the datatype and shape of a row of its only input, and the device.
  */
 
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import type { AloneJob } from "./alone.ts";
 import { rowOf } from "./models.ts";
 
-const [file = "", threads = "1", type = "", shape = ""] = process.argv.slice(2);
+const [file = "", threads = "1", type = "", shape = "", device = "cpu"] = process.argv.slice(2);
 const datatype = type === "INT64" ? "INT64" : "FP32";
 const dims = shape.split(",").map(Number);
 const session = await InferenceSession.create(file, {
   intraOpNumThreads: Number(threads),
   interOpNumThreads: 1,
+  executionProviders: [device],
 });
 const [inputName = ""] = session.inputNames;
 const row = rowOf({ datatype, dims });

@@ -1,5 +1,6 @@
 /** What onnxruntime reaches alone: no sockets, no queue, one batch after another. */
 
+import type { Bench } from "./bench.ts";
 import { type Child, startChild } from "./child.ts";
 import type { BenchModel } from "./models.ts";
 import { median } from "./rows.ts";
@@ -10,6 +11,8 @@ export interface AloneJob {
 }
 
 const SCAN_MS = 400;
+/** CUDA takes its time. */
+const START_MS_MAX = 60_000;
 
 export class Alone implements AsyncDisposable {
   readonly #child: Child;
@@ -21,8 +24,12 @@ export class Alone implements AsyncDisposable {
     this.batch = batch;
   }
 
-  /** `file` is the model's; `threads` those of one run, as the worker has them. */
-  static async start(model: BenchModel, file: string, threads: number): Promise<Alone> {
+  /** `file` is the model's; threads and device are those of the worker. */
+  static async start(
+    model: BenchModel,
+    file: string,
+    { threads, device }: Pick<Bench, "threads" | "device">,
+  ): Promise<Alone> {
     const dims = model.dims.join(",");
     const script = new URL("alone-process.ts", import.meta.url);
     const child = startChild("onnxruntime alone", script, [
@@ -30,8 +37,9 @@ export class Alone implements AsyncDisposable {
       String(threads),
       model.datatype,
       dims,
+      device,
     ]);
-    await child.message();
+    await child.message(START_MS_MAX);
     let best = { batch: 1, perSecond: 0 };
     for (let batch = 1; batch <= model.maxBatch; batch *= 2) {
       const runs: number[] = [];

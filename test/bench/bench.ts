@@ -16,12 +16,17 @@ export interface Scenario {
   run(bench: Bench): Promise<readonly Row[]>;
 }
 
+/** What runs the models: of the cluster, of the floor, and of onnxruntime alone. */
+export const BENCH_DEVICES = ["cpu", "cuda", "webgpu"] as const;
+export type BenchDevice = (typeof BENCH_DEVICES)[number];
+
 const WARM_MS = 500;
 
 export class Bench implements AsyncDisposable {
   readonly directory: string;
   /** Of one run of onnxruntime: half of the machine, the other half carries the requests. */
   readonly threads = Math.max(1, availableParallelism() >> 1);
+  readonly device: BenchDevice;
   readonly say: (line: string) => void;
   readonly #models: readonly BenchModel[];
   readonly #stack: AsyncDisposableStack;
@@ -31,26 +36,37 @@ export class Bench implements AsyncDisposable {
   private constructor(
     directory: string,
     models: readonly BenchModel[],
+    device: BenchDevice,
     say: (line: string) => void,
     stack: AsyncDisposableStack,
   ) {
     this.directory = directory;
+    this.device = device;
     this.#models = models;
     this.say = say;
     this.#stack = stack;
   }
 
-  static async open(models: readonly BenchModel[], say: (line: string) => void): Promise<Bench> {
+  static async open(
+    models: readonly BenchModel[],
+    device: BenchDevice,
+    say: (line: string) => void,
+  ): Promise<Bench> {
     const directory = await mkdtemp(join(tmpdir(), "millrace-bench-"));
     const stack = new AsyncDisposableStack();
     stack.defer(() => rm(directory, { recursive: true, force: true }));
-    return new Bench(directory, models, say, stack);
+    return new Bench(directory, models, device, say, stack);
   }
 
   model(name: BenchModelName): BenchModel {
     const model = this.#models.find((each) => each.name === name);
     if (model === undefined) throw new Error(`no model ${name} in the benchmark`);
     return model;
+  }
+
+  /** The role of the one worker. */
+  get workerRole(): "cpu-worker" | "gpu-worker" {
+    return this.device === "cpu" ? "cpu-worker" : "gpu-worker";
   }
 
   /** As many processes as the floor has: one ingress, one scheduler, one worker. */
@@ -84,8 +100,10 @@ export class Bench implements AsyncDisposable {
   async #startCluster(): Promise<Cluster> {
     this.say("starting the cluster");
     const cluster = await startCluster({
-      counts: { ingress: 1, scheduler: 1, "cpu-worker": 1, "gpu-worker": 0 },
-      env: { "cpu-worker": { MILLRACE_THREADS: String(this.threads) } },
+      counts: { ingress: 1, scheduler: 1, "cpu-worker": 0, "gpu-worker": 0, [this.workerRole]: 1 },
+      env: {
+        [this.workerRole]: { MILLRACE_DEVICE: this.device, MILLRACE_THREADS: String(this.threads) },
+      },
       models: this.#models,
     });
     return this.#stack.use(cluster);

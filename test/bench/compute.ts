@@ -36,7 +36,7 @@ function saturated({ name, title, connections, least, withFloor = false }: Satur
       const file = join(bench.directory, `${name}.onnx`);
       await writeFile(file, model.file);
       bench.say(`${name}: onnxruntime alone at each batch size`);
-      await using alone = await Alone.start(model, file, bench.threads);
+      await using alone = await Alone.start(model, file, bench);
       const against = async (target: Target): Promise<readonly Pair[]> => {
         await bench.load(target, model, connections, COMPILE_MS);
         bench.say(`${name}: batches of ${alone.batch} alone, ${connections} connections, in turns`);
@@ -49,8 +49,7 @@ function saturated({ name, title, connections, least, withFloor = false }: Satur
       const goal = ratioAtLeast(least);
       const rows = [pairedRow({ name: title, unit: "rows/s", goal }, await against(cluster))];
       if (withFloor) {
-        const { directory, threads } = bench;
-        await using floor = await startFloor({ directory, model, threads });
+        await using floor = await startFloor(bench, model);
         const pairs = await against({ host: cluster.host, port: floor.port });
         rows.push(pairedRow({ name: `${title}, no features`, unit: "rows/s" }, pairs));
       }

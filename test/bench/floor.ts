@@ -13,6 +13,7 @@ import { findServer } from "@millrace/broker";
 import { supervise } from "@millrace/fleet";
 import { INLINE_BODY_BYTES_MAX } from "@millrace/protocol";
 import { connect } from "@nats-io/transport-node";
+import type { Bench } from "./bench.ts";
 import { type Child, startChild } from "./child.ts";
 import type { BenchModel } from "./models.ts";
 
@@ -20,24 +21,19 @@ export interface Floor extends AsyncDisposable {
   readonly port: number;
 }
 
-export interface FloorOptions {
-  /** For the broker's configuration and the model's file. */
-  readonly directory: string;
-  readonly model: BenchModel;
-  /** Of one run of onnxruntime. */
-  readonly threads: number;
-}
-
 const here = (name: string): URL => new URL(`floor/${name}.ts`, import.meta.url);
 
-export async function startFloor(options: FloorOptions): Promise<Floor> {
-  const { directory, model, threads } = options;
+/** Its files lie in the bench's folder; it has the bench's threads and device. */
+export async function startFloor(
+  { directory, threads, device }: Pick<Bench, "directory" | "threads" | "device">,
+  model: BenchModel,
+): Promise<Floor> {
   const stack = new AsyncDisposableStack();
   try {
     const url = await startPlainBroker(stack, directory);
     const file = join(directory, `${model.name}.onnx`);
     await writeFile(file, model.file);
-    const shape = [file, String(model.dims[0]), String(model.maxBatch), String(threads)];
+    const shape = [file, String(model.dims[0]), String(model.maxBatch), String(threads), device];
     const children = [
       startChild("floor worker", here("worker"), [url, ...shape]),
       startChild("floor relay", here("relay"), [url]),

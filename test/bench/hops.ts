@@ -22,8 +22,7 @@ async function compare(
 ): Promise<ReadonlyMap<number, readonly Figures[]>> {
   const model = bench.model(name);
   const cluster = await bench.cluster();
-  const { directory, threads } = bench;
-  await using floor = await startFloor({ directory, model, threads });
+  await using floor = await startFloor(bench, model);
   const below = { host: cluster.host, port: floor.port };
   await checkSame(below, cluster, model);
   const pairs = new Map<number, readonly Figures[]>();

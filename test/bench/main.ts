@@ -1,14 +1,15 @@
 /**
  * Measures Millrace against its floor and prints a table. `npm run bench`, and behind `--`:
  * `--json FILE` also writes the rows, `--only NAME` runs one scenario (tiny, large, mlp10m,
- * encoder1g, scheduling, memory), `--soak` adds ten minutes of load.
+ * encoder1g, scheduling, memory), `--device cuda|webgpu` has a GPU run the models in place of the
+ * processor, `--soak` adds ten minutes of load.
  */
 
 import { writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { formatBytes } from "@millrace/std";
-import { Bench, type Scenario } from "./bench.ts";
+import { Bench, BENCH_DEVICES, type BenchDevice, type Scenario } from "./bench.ts";
 import { encoder, mlp } from "./compute.ts";
 import { large, tiny } from "./hops.ts";
 import { memory, soak } from "./memory.ts";
@@ -33,20 +34,32 @@ function choose(only: string | undefined, soaked: boolean): readonly Scenario[] 
   return chosen;
 }
 
-function readArguments(): { readonly json?: string; readonly scenarios: readonly Scenario[] } {
+interface Arguments {
+  readonly json?: string;
+  readonly device: BenchDevice;
+  readonly scenarios: readonly Scenario[];
+}
+
+function readArguments(): Arguments {
   try {
     const {
       json,
       only,
+      device,
       soak: soaked,
     } = parseArgs({
       options: {
         json: { type: "string" },
         only: { type: "string" },
+        device: { type: "string", default: "cpu" },
         soak: { type: "boolean", default: false },
       },
     }).values;
-    return { scenarios: choose(only, soaked), ...(json === undefined ? {} : { json }) };
+    const known = BENCH_DEVICES.find((each) => each === device);
+    if (known === undefined)
+      throw new Error(`no device ${device}; there are ${BENCH_DEVICES.join(", ")}`);
+    const scenarios = choose(only, soaked);
+    return { scenarios, device: known, ...(json === undefined ? {} : { json }) };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exit(2);
@@ -54,8 +67,8 @@ function readArguments(): { readonly json?: string; readonly scenarios: readonly
 }
 
 async function main(): Promise<void> {
-  const { json, scenarios } = readArguments();
-  await using bench = await Bench.open(benchModels(), say);
+  const { json, scenarios, device } = readArguments();
+  await using bench = await Bench.open(benchModels(), device, say);
   const rows: Row[] = [];
   for (const scenario of scenarios) {
     // One that fails does not cost the figures of the others.
@@ -70,7 +83,7 @@ async function main(): Promise<void> {
   const cores = `${availableParallelism()} x ${cpus()[0]?.model ?? "unknown processor"}`;
   process.stdout.write(
     `\n${date}, ${cores}, ${formatBytes(totalmem())}, Node ${process.versions.node}, ` +
-      `${bench.threads} core(s) for the worker\n\n${formatRows(rows)}\n`,
+      `${bench.threads} core(s) for the worker, device ${device}\n\n${formatRows(rows)}\n`,
   );
   if (json !== undefined) await writeFile(json, jsonRows(rows));
 }

@@ -11,7 +11,6 @@ const CYCLES_BEFORE = 10;
 const SOAK_MS = 600_000;
 const SLICE_MS = 10_000;
 const GROWTH_MOST = 1.1;
-const WORKER = "cpu-worker-1";
 const MIB = 1024 * 1024;
 
 /** Resident memory of a process in MiB. */
@@ -46,7 +45,7 @@ export const memory: Scenario = {
     const readings: number[] = [];
     for (let done = 1; done <= CYCLES; done++) {
       await cycle(bench);
-      readings.push(residentMib(cluster.pid(WORKER) ?? 0));
+      readings.push(residentMib(cluster.pid(`${bench.workerRole}-1`) ?? 0));
       if (done % 25 === 0) bench.say(`memory: ${done} of ${CYCLES} load and unload cycles`);
     }
     // Single readings jump with the collector's moods.

@@ -53,9 +53,10 @@ export interface ClusterOptions {
   readonly chaos?: boolean;
 }
 
-/** No GPU is looked for, and a run takes one core: what tests of behaviour want anywhere. */
+/** A run takes one core, and no GPU is looked for unless `MILLRACE_TEST_DEVICE` names one. */
+const { MILLRACE_TEST_DEVICE: DEVICE = "emulated" } = process.env;
 export const EMULATED = {
-  "gpu-worker": { MILLRACE_DEVICE: "emulated", MILLRACE_THREADS: "1" },
+  "gpu-worker": { MILLRACE_DEVICE: DEVICE, MILLRACE_THREADS: "1" },
   "cpu-worker": { MILLRACE_THREADS: "1" },
 } as const;
 

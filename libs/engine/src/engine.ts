@@ -58,6 +58,8 @@ export interface Engine extends AsyncDisposable {
   readonly progress: number;
   /** Why nothing runs here any more, a poisoned device or a dead thread: the process must end. */
   readonly poisoned: string | undefined;
+  /** Why a fresh process would be better: the device keeps memory of models that have left. */
+  readonly worn: string | undefined;
   /** The device and its memory, at most a second old. */
   readDevice(): Promise<Device>;
   /**
@@ -99,6 +101,8 @@ interface Held {
 }
 
 const READING_AGE_MS = 1_000;
+/** Of the device's memory, kept by models that have left: more is not waited for. */
+const STRANDED_SHARE_MAX = 0.25;
 /** Models whose size is remembered. */
 const MEASURED_MAX = 10_000;
 
@@ -121,6 +125,12 @@ export class ThreadEngine implements Engine {
   readonly #held = new Map<string, Held>();
   /** What loading really took, by digest: better than the estimate when the model comes back. */
   readonly #measured = new Map<string, number>();
+  /**
+   * onnxruntime 1.30 keeps the weights of a WebGPU session that was released until the last session
+   * of the process is gone, with every mode of its buffer caches (measured on an NVIDIA H200).
+   */
+  #strandedBytes = 0;
+  #totalBytes = Number.POSITIVE_INFINITY;
   #poisoned: string | undefined;
 
   constructor(parts: EngineParts) {
@@ -135,6 +145,11 @@ export class ThreadEngine implements Engine {
 
   get poisoned(): string | undefined {
     return this.#poisoned ?? this.#parts.link.lostReason;
+  }
+
+  get worn(): string | undefined {
+    if (this.#strandedBytes <= STRANDED_SHARE_MAX * this.#totalBytes) return undefined;
+    return `models that were unloaded keep ${formatBytes(this.#strandedBytes)} of the device`;
   }
 
   async readDevice(): Promise<Device> {
@@ -183,6 +198,8 @@ export class ThreadEngine implements Engine {
     this.#held.set(ref, { ...held, state: "unloading" });
     await this.#parts.link.ask({ type: "unload", ref });
     this.#held.delete(ref);
+    const strands = this.#parts.deviceClass === "webgpu" && this.#held.size > 0;
+    this.#strandedBytes = strands ? this.#strandedBytes + held.bytes : 0;
     await this.#readMemory(0);
   }
 
@@ -280,11 +297,13 @@ export class ThreadEngine implements Engine {
       heldBytes += bytes;
       if (state === "loading") loadingBytes += bytes;
     }
+    this.#totalBytes = reading?.totalBytes ?? budgetBytes;
     if (reading !== undefined) {
       return { ...reading, freeBytes: Math.max(0, reading.freeBytes - loadingBytes) };
     }
     // The budget may promise more than the machine has left to give.
-    const freeBytes = Math.min(budgetBytes - heldBytes, process.availableMemory());
+    const takenBytes = heldBytes + this.#strandedBytes;
+    const freeBytes = Math.min(budgetBytes - takenBytes, process.availableMemory());
     return {
       name: deviceName,
       totalBytes: budgetBytes,

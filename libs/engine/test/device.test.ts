@@ -10,16 +10,11 @@ import { floats, item, longs, paddedModel, perceptron } from "./models.ts";
 
 const MIB = 1024 * 1024;
 const BUDGET = 512 * MIB;
+const ON_CPU = { device: "cpu", deviceIndex: 0, threads: 1, spin: false, rowUs: 0 } as const;
 
 describe("a device with a driver", () => {
   test("tells the driver's memory, books what went missing, and rounds batches up", async () => {
-    const link = await ThreadLink.open({
-      device: "cpu",
-      deviceIndex: 0,
-      threads: 1,
-      spin: false,
-      rowUs: 0,
-    });
+    const link = await ThreadLink.open(ON_CPU);
     if (typeof link === "string") throw new Error(link);
     let freeMib = 1_000;
     const query = () => Promise.resolve(`0, GPU-1, 2000, ${freeMib}, Test GPU\n`);
@@ -55,6 +50,38 @@ describe("a device with a driver", () => {
   });
 });
 
+describe("a WebGPU device", () => {
+  test("keeps what models leave behind until the last is gone, and says when that is much", async () => {
+    const link = await ThreadLink.open(ON_CPU);
+    if (typeof link === "string") throw new Error(link);
+    await using gpu = new ThreadEngine({
+      deviceClass: "webgpu",
+      deviceName: "unnamed",
+      link,
+      driver: undefined,
+      budgetBytes: BUDGET,
+      passedOver: [],
+    });
+    const stays = await load(gpu, perceptron("stays", [64, 64]));
+    const free = (await gpu.readDevice()).memoryFreeBytes;
+    const left: number[] = [];
+    for (let passing = 0; gpu.worn === undefined; passing++) {
+      const { spec, file } = perceptron("passing", [512, 8192, 512]);
+      const loaded = await gpu.load(spec, file());
+      if ("code" in loaded) throw new Error(loaded.message);
+      await gpu.unload("passing@1");
+      left.push((await gpu.readDevice()).memoryFreeBytes);
+      expect(free - (left.at(-1) as number)).toBeGreaterThanOrEqual((passing + 1) * spec.bytes);
+    }
+    expect(free - (left.at(-1) as number)).toBeGreaterThan(BUDGET / 4);
+    expect(free - (left.at(-2) as number)).toBeLessThanOrEqual(BUDGET / 4);
+    expect(gpu.worn).toMatch(/MiB of the device/);
+    await gpu.unload(`${stays.name}@1`);
+    expect(gpu.worn).toBeUndefined();
+    expect((await gpu.readDevice()).memoryFreeBytes).toBe(BUDGET);
+  });
+});
+
 describe("devices and ends", () => {
   test("a device either starts or says what is missing", async () => {
     try {
@@ -68,13 +95,7 @@ describe("devices and ends", () => {
   });
 
   test("a thread whose device does not start says so and ends", async () => {
-    const link = await ThreadLink.open({
-      device: "cuda",
-      deviceIndex: 99,
-      threads: 1,
-      spin: false,
-      rowUs: 0,
-    });
+    const link = await ThreadLink.open({ ...ON_CPU, device: "cuda", deviceIndex: 99 });
     expect(link).toEqual(expect.any(String));
   });
 
@@ -98,13 +119,7 @@ describe("devices and ends", () => {
   });
 
   test("a thread that dies fails what was asked of it, fatally, and everything after", async () => {
-    const link = await ThreadLink.open({
-      device: "cpu",
-      deviceIndex: 0,
-      threads: 1,
-      spin: false,
-      rowUs: 0,
-    });
+    const link = await ThreadLink.open(ON_CPU);
     if (typeof link === "string") throw new Error(link);
     const answers = await Promise.all([
       link.ask({ type: "load", ref: "x@1", spec: undefined as never, file: new Uint8Array(1) }),

@@ -137,13 +137,38 @@ export const gatherModel = (): TestModel =>
     ),
   );
 
-/** A multilayer perceptron of the given widths, with weights of one value. */
-export function perceptron(name: string, widths: readonly number[], maxBatch = 8): TestModel {
+/** As {@link gatherModel} by an operator that no GPU checks: a wrong index reads anywhere. */
+export const gatherNdModel = (): TestModel =>
+  testModel(
+    {
+      name: "gather-nd",
+      inputs: [{ name: "x", datatype: "INT64", shape: [-1, 1] }],
+      outputs: [{ name: "y", datatype: "FP32", shape: [-1] }],
+    },
+    encodeModel(
+      model({
+        node: [node("GatherND", ["table", "x"], ["y"])],
+        initializer: [f32("table", [4], [10, 20, 30, 40])],
+        input: [valueInfo("x", ELEMENT.INT64, ["N", 1])],
+        output: [valueInfo("y", ELEMENT.FLOAT, ["N"])],
+      }),
+    ),
+  );
+
+/** A multilayer perceptron of the given widths, whose weights differ by `spread`, if at all. */
+export function perceptron(
+  name: string,
+  widths: readonly number[],
+  maxBatch = 8,
+  spread = 0,
+): TestModel {
   const nodes: OnnxNode[] = [];
   const weights: OnnxTensor[] = [];
   for (let at = 0; at + 1 < widths.length; at++) {
     const [rows, columns] = [widths[at] as number, widths[at + 1] as number];
-    weights.push(f32(`w${at}`, [rows, columns], new Float32Array(rows * columns).fill(1 / rows)));
+    const values = new Float32Array(rows * columns).fill(1 / rows);
+    if (spread > 0) values.forEach((value, i) => (values[i] = value * (1 + spread * Math.sin(i))));
+    weights.push(f32(`w${at}`, [rows, columns], values));
     const last = at + 2 === widths.length;
     nodes.push(node("MatMul", [at === 0 ? "x" : `r${at - 1}`, `w${at}`], [last ? "y" : `h${at}`]));
     if (!last) nodes.push(node("Relu", [`h${at}`], [`r${at}`]));

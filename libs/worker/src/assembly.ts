@@ -83,9 +83,18 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
     answers.resend();
     post({ type: "audienceChanged" });
   });
+  const beginDrain: Worker["beginDrain"] = (reason, deadlineUs) => {
+    log.info({ reason, deadlineUs }, "draining");
+    const byUs = deadlineUs === undefined ? undefined : deadlineUs - LAST_WORDS_US;
+    post(byUs === undefined ? { type: "drainBegan" } : { type: "drainBegan", byUs });
+  };
+  let worn = false;
   const ticks = setInterval(() => {
     bodies.sweep();
     mailbox.sweep();
+    // Whoever keeps this process running starts it anew, with all of the device's memory.
+    if (!worn && engine.worn !== undefined) beginDrain(engine.worn);
+    worn = engine.worn !== undefined;
     void performer.readDevice().then((read) => post({ type: "deviceRead", device: read }));
   }, TICK_MS);
   return {
@@ -94,11 +103,7 @@ export async function assemble(parts: AssemblyParts): Promise<Worker> {
       return performer.condition;
     },
     totals: metrics.totals,
-    beginDrain: (reason, deadlineUs) => {
-      log.info({ reason, deadlineUs }, "draining");
-      const byUs = deadlineUs === undefined ? undefined : deadlineUs - LAST_WORDS_US;
-      post(byUs === undefined ? { type: "drainBegan" } : { type: "drainBegan", byUs });
-    },
+    beginDrain,
     // What is still on its way is refused by the core, and the refusals are sent.
     [Symbol.asyncDispose]: async () => {
       clearInterval(ticks);

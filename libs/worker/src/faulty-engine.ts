@@ -52,6 +52,10 @@ export class FaultyEngine implements Engine {
     return this.#lost === "yes" ? LOST : this.#engine.poisoned;
   }
 
+  get worn(): string | undefined {
+    return this.#engine.worn;
+  }
+
   readDevice(): Promise<Device> {
     return this.#engine.readDevice();
   }

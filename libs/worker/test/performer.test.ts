@@ -28,6 +28,7 @@ const spec = { ...addModel("add", 4, 8).spec, digest: "0".repeat(64) };
 class FakeEngine implements Engine {
   readonly passedOver = [];
   readonly progress = 0;
+  readonly worn = undefined;
   poisoned: string | undefined;
   freeBytes = 50;
   running: () => Promise<EngineResult> = async () => ({ ok: true, outputs: [], computeUs: 1 });

@@ -11,9 +11,10 @@ const BENCH = fileURLToPath(new URL("../../../test/bench/main.ts", import.meta.u
 
 const HELP = `
 Options of the benchmark:
-  --only <name>  one scenario: tiny, large, mlp10m, encoder1g, scheduling, memory or soak
-  --soak         all of them, and ten minutes of load
-  --json <file>  also write the rows as JSON`;
+  --only <name>    one scenario: tiny, large, mlp10m, encoder1g, scheduling, memory or soak
+  --device <name>  cuda or webgpu, in place of the processor
+  --soak           all of them, and ten minutes of load
+  --json <file>    also write the rows as JSON`;
 
 export function registerBench(program: Command): void {
   program

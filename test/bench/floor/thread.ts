@@ -16,12 +16,14 @@ interface Data {
   readonly file: string;
   readonly width: number;
   readonly threads: number;
+  readonly device: string;
 }
 
-const { file, width, threads } = workerData as Data;
+const { file, width, threads, device } = workerData as Data;
 const session = await InferenceSession.create(file, {
   intraOpNumThreads: threads,
   interOpNumThreads: 1,
+  executionProviders: [device],
 });
 const [inputName = ""] = session.inputNames;
 const [outputName = ""] = session.outputNames;

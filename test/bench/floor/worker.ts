@@ -1,6 +1,7 @@
 /**
  * The floor's worker: what has gathered while the thread was busy is the next batch. Arguments: the
- * broker's URL, the model's file, floats in a row of input, most rows in a batch, threads of a run.
+ * broker's URL, the model's file, floats in a row of input, most rows in a batch, threads of a run,
+ * device.
  */
 
 import { Worker } from "node:worker_threads";
@@ -8,13 +9,14 @@ import { connectFloor, subscribe } from "./bus.ts";
 import { decodeItems, encodeItems, type Item } from "./frames.ts";
 import type { BatchDone, BatchWanted } from "./thread.ts";
 
-const [url = "", file = "", width = "", rowsMax = "", threads = ""] = process.argv.slice(2);
+const [url = "", file = "", width = "", rowsMax = "", threads = "", device = "cpu"] =
+  process.argv.slice(2);
 /** One batch runs while the next one is already at the thread. */
 const BATCHES_MAX = 2;
 
 const connection = await connectFloor(url);
 const thread = new Worker(new URL("thread.ts", import.meta.url), {
-  workerData: { file, width: Number(width), threads: Number(threads) },
+  workerData: { file, width: Number(width), threads: Number(threads), device },
 });
 const waiting: Item[] = [];
 const running: (readonly number[])[] = [];
