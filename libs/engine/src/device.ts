@@ -3,10 +3,8 @@
  * own first: a driver that crashes or hangs must not take the worker with it.
  */
 
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import path from "node:path";
 import type { DeviceClass } from "@millrace/protocol";
+import { cudaProviderInstalled, cudaProviderPath, missingLibraries } from "./cuda-provider.ts";
 import { shortMessage } from "./failure.ts";
 
 export type DeviceChoice = "auto" | DeviceClass;
@@ -21,9 +19,7 @@ export interface PassedOver {
   readonly reason: string;
 }
 
-const CUDA_PROVIDER = "libonnxruntime_providers_cuda.so";
-const CUDA_REMEDY = "run the install script of onnxruntime-node";
-const NO_CUDA_PROVIDER = `${CUDA_PROVIDER} is not beside onnxruntime: ${CUDA_REMEDY}`;
+const NO_CUDA_PROVIDER = "onnxruntime's CUDA provider is not installed: `millrace cuda` does that";
 
 /** Why a device cannot start, where a look at the files is enough: no process is started for it. */
 export function missing(device: DeviceClass): string | undefined {
@@ -35,9 +31,7 @@ export function missing(device: DeviceClass): string | undefined {
 /** onnxruntime's message, made plain where its meaning is known. */
 export function explain(device: DeviceClass, message: string): string {
   if (device === "cuda" && /failed to load shared library|backend not found/i.test(message)) {
-    return cudaProviderInstalled()
-      ? `${CUDA_PROVIDER} is there but does not load: CUDA 12 or cuDNN 9 is missing`
-      : NO_CUDA_PROVIDER;
+    return cudaProviderInstalled() ? providerNeeds() : NO_CUDA_PROVIDER;
   }
   if (
     device === "cuda" &&
@@ -54,9 +48,9 @@ export function explain(device: DeviceClass, message: string): string {
   return shortMessage(message);
 }
 
-function cudaProviderInstalled(): boolean {
-  const root = path.dirname(
-    createRequire(import.meta.url).resolve("onnxruntime-node/package.json"),
-  );
-  return existsSync(path.join(root, "bin/napi-v6", process.platform, process.arch, CUDA_PROVIDER));
+/** What keeps a provider that is installed from loading, with the remedy. */
+function providerNeeds(): string {
+  const lacking = missingLibraries(cudaProviderPath());
+  const what = lacking.length === 0 ? "" : `: ${lacking.join(", ")} not found`;
+  return `onnxruntime's CUDA provider does not load${what}; it needs CUDA 13 and cuDNN 9`;
 }

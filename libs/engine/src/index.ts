@@ -1,4 +1,5 @@
 export type { ChildLimits } from "./child.ts";
+export { installCudaProvider, missingLibraries } from "./cuda-provider.ts";
 export type { DeviceChoice, PassedOver } from "./device.ts";
 export type { Engine, EngineResult, Loaded, NotLoaded, Turn } from "./engine.ts";
 export { type InspectedModel, inspectModel } from "./inspect.ts";

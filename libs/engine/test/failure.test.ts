@@ -71,7 +71,7 @@ test("devices are tried in order, and reasons say what to do", () => {
   expect(candidates("cpu")).toEqual(["cpu"]);
   expect(
     explain("cuda", "OrtSessionOptionsAppendExecutionProvider_Cuda: Failed to load shared library"),
-  ).toContain("libonnxruntime_providers_cuda.so");
+  ).toContain("`millrace cuda`");
   expect(explain("webgpu", "Failed to get a WebGPU adapter: No supported adapters")).toContain(
     "Vulkan",
   );

@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from "commander";
 import { registerBench } from "./bench.ts";
 import { registerChaos } from "./chaos.ts";
 import { registerCost } from "./cost.ts";
+import { registerCuda } from "./cuda.ts";
 import { describeFailure, EXIT_USAGE } from "./failure.ts";
 import { registerForecast } from "./forecast.ts";
 import { registerInfer } from "./infer.ts";
@@ -64,6 +65,7 @@ export function buildProgram(): Command {
   registerCost(program);
   registerChaos(program);
   registerBench(program);
+  registerCuda(program);
   registerReplay(program);
   return program;
 }
