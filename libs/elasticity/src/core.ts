@@ -25,8 +25,9 @@ import { assert, present } from "@millrace/std";
 import { Deferral } from "./deferral.ts";
 import { isDue } from "./due.ts";
 import type { ElasticEffect, ElasticEvent } from "./events.ts";
-import { FleetState, type FleetStateOptions, loadOf, nameOf } from "./fleet-state.ts";
+import { FleetState, type FleetStateOptions, loadOf } from "./fleet-state.ts";
 import { Forecasts } from "./forecasts.ts";
+import { nameOf } from "./measured.ts";
 import { Placing } from "./placing.ts";
 import { Pools } from "./pools.ts";
 
@@ -208,7 +209,7 @@ export class ElasticCore {
 
   #makePlan(effects: ElasticEffect[], nowUs: number): void {
     const { prices, rules } = this.#options;
-    const capacities = this.#state.capacities();
+    const capacities = this.#state.measured.capacities();
     // A forecast that ran out, as that of a model that is gone, takes no floor from the others.
     const demands = this.#demands(nowUs).filter(
       ({ model, rates }) =>
@@ -244,10 +245,10 @@ export class ElasticCore {
       const from = Math.max(0, Math.floor((nowUs - startUs) / stepUs));
       return {
         model,
-        variant: "fp32",
+        variant: this.#state.measured.variant(model),
         rates: rates.slice(from),
         meanRates: meanRates.slice(from),
-        memoryBytes: this.#state.bytes(model),
+        memoryBytes: this.#state.measured.bytes(model),
         workersMin: follow.workersMin,
         workersMax: follow.workersMax,
         ...this.#options.limits?.get(model),
@@ -345,7 +346,7 @@ export class ElasticCore {
     let unmeasured = false;
     for (const [model, whole] of this.#state.demand()) {
       const demand = this.#deferral.urgent(model, whole, nowUs);
-      const rate = this.#state.rate(kind, model);
+      const rate = this.#state.measured.rate(kind, model);
       const share = this.#placing.shareOf(this.#plan, kind, model, nowUs);
       if (share === 0) continue;
       rows += share * demand.rowsPerSecond;

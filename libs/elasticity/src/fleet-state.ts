@@ -1,8 +1,8 @@
 /** Who is there and what each kind of worker can do: what heartbeats told last. */
 
-import type { Capacity } from "@millrace/planning";
 import { rowsPerSecond } from "./capacity.ts";
 import type { ElasticEvent, Pool, ResidentTimes } from "./events.ts";
+import { Measured, nameOf } from "./measured.ts";
 
 interface Known {
   pool: Pool;
@@ -42,9 +42,6 @@ export const loadOf = (heard: Heard): Load => ({
   batchQueuedRows: heard.batch?.queuedRows ?? 0,
 });
 
-/** Model names without their versions, as demand is by name. */
-export const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf("@"));
-
 export interface FleetStateOptions {
   /** How long a request may take. */
   readonly objectiveUs: number;
@@ -54,15 +51,10 @@ export interface FleetStateOptions {
   readonly silentUsMax: number;
 }
 
-/** I6: more is not kept of models that nobody asks for any more. */
-const MEASURED_MAX = 10_000;
-
 export class FleetState {
   readonly #workers = new Map<string, Known>();
   readonly #loads = new Map<string, { atUs: number; readonly of: Map<string, Load> }>();
-  /** Rows a second by kind and model, kept when the last worker of a kind is gone. */
-  readonly #measured = new Map<string, Map<string, number>>();
-  readonly #bytes = new Map<string, number>();
+  readonly measured = new Measured();
   readonly #options: FleetStateOptions;
 
   constructor(options: FleetStateOptions) {
@@ -76,8 +68,8 @@ export class FleetState {
     const { objectiveUs, objectivesUs } = this.#options;
     for (const { ref, bytes, times } of event.residents ?? []) {
       const rate = rowsPerSecond(times, objectivesUs?.get(nameOf(ref)) ?? objectiveUs);
-      if (rate > 0) this.#measure(pool.kind, nameOf(ref), rate);
-      this.#bytes.set(nameOf(ref), bytes);
+      if (rate > 0) this.measured.ran(pool.kind, ref, rate);
+      this.measured.resident(ref, bytes);
     }
   }
 
@@ -87,8 +79,15 @@ export class FleetState {
 
   loads(event: Extract<ElasticEvent, { type: "loadsHeard" }>, nowUs: number): void {
     const of = new Map<string, Load>();
+    // Two versions of a model may be asked for at a time: the one with more counts.
+    const most = new Map<string, number>();
     for (const load of event.loads) {
       const name = nameOf(load.ref);
+      const asked = load.rowsPerSecond + load.queuedRows;
+      if (asked > (most.get(name) ?? 0)) {
+        most.set(name, asked);
+        this.measured.asked(load.ref);
+      }
       of.set(name, sumOf(of.get(name) ?? NO_LOAD, loadOf(load)));
     }
     this.#loads.set(event.scheduler, { atUs: nowUs, of });
@@ -128,33 +127,5 @@ export class FleetState {
       }
     }
     return sums;
-  }
-
-  rate(kind: string, model: string): number | undefined {
-    return this.#measured.get(kind)?.get(model);
-  }
-
-  bytes(model: string): number {
-    return this.#bytes.get(model) ?? 0;
-  }
-
-  capacities(): Capacity[] {
-    return [...this.#measured].flatMap(([kind, models]) =>
-      [...models].map(([model, rate]) => ({
-        model,
-        variant: "fp32",
-        kind,
-        requestsPerSecond: rate,
-      })),
-    );
-  }
-
-  #measure(kind: string, model: string, rate: number): void {
-    let models = this.#measured.get(kind);
-    if (models === undefined) {
-      models = new Map();
-      this.#measured.set(kind, models);
-    }
-    if (models.size < MEASURED_MAX || models.has(model)) models.set(model, rate); // I6
   }
 }

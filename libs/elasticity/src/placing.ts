@@ -61,7 +61,7 @@ export class Placing {
     const [held] = placed;
     if (held !== undefined) return held.kind;
     const microsPerRow = (kind: string): number =>
-      (this.#prices.get(kind) ?? 0) / (this.#state.rate(kind, model) ?? 0);
+      (this.#prices.get(kind) ?? 0) / (this.#state.measured.rate(kind, model) ?? 0);
     return kinds.reduce((best, kind) => (microsPerRow(kind) < microsPerRow(best) ? kind : best));
   }
 
