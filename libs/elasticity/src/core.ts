@@ -197,6 +197,8 @@ export class ElasticCore {
     }
     if (isDue(this.#planAtUs, planUs, nowUs)) {
       this.#planAtUs = nowUs + planUs;
+      const models = this.#unforeseen();
+      if (models.length > 0) effects.push({ type: "refit", models });
       this.#makePlan(effects, nowUs);
     }
     this.#settledAtUs ??= nowUs + this.#options.settleUs;
@@ -236,6 +238,11 @@ export class ElasticCore {
       rules,
     });
     effects.push({ type: "planned", plan: this.#plan });
+  }
+
+  /** A model that is new does not wait for the next refit. */
+  #unforeseen(): readonly string[] {
+    return [...this.#state.demand().keys()].filter((model) => !this.#forecasts.all.has(model));
   }
 
   /** Rows a second of every model with a forecast, from the present step on. */

@@ -74,7 +74,8 @@ export type ElasticEvent =
 
 export type ElasticEffect =
   | { readonly type: "want"; readonly pool: Pool; readonly count: number }
-  | { readonly type: "refit" }
+  /** All models unless some are named: those that have no forecast yet. */
+  | { readonly type: "refit"; readonly models?: readonly string[] }
   | { readonly type: "planned"; readonly plan: Plan }
   /** A forecast is not believed, for other reasons than before; without any it is again. */
   | { readonly type: "overruled"; readonly model: string; readonly reasons: readonly string[] }

@@ -6,7 +6,7 @@ import { DEFAULT_PRICE_BOOK } from "@millrace/costing";
 import { FOLLOW_OPTIONS, PLAN_RULES, priceOf } from "@millrace/planning";
 import { describe, expect, test } from "vitest";
 import { type ElasticEffect, rowsPerSecond as capacityOf } from "../src/index.ts";
-import { decisionOf, RATE, Rig, SECOND_US, START_US, STEP_US, wantsOf } from "./rig.ts";
+import { decisionOf, OPTIONS, RATE, Rig, SECOND_US, START_US, STEP_US, wantsOf } from "./rig.ts";
 
 describe("the elastic core", () => {
   test("wants the plan's workers a start-up time before they are needed", () => {
@@ -310,6 +310,23 @@ describe("the elastic core", () => {
     expect(rig.wake().map(({ type }) => type)).not.toContain("refit");
     expect(rig.wake(3_600 * SECOND_US).map(({ type }) => type)).toContain("refit");
   });
+});
+
+test("a model that is new is fitted with the next plan, and asked for until it is", () => {
+  const rig = new Rig();
+  const refits = (): ElasticEffect[] => rig.wake().filter(({ type }) => type === "refit");
+  const atNextPlan = (): ElasticEffect[] => {
+    rig.nowUs += OPTIONS.planUs;
+    rig.load(RATE);
+    return refits();
+  };
+  rig.wake(0);
+  rig.load(RATE);
+  expect(refits()).toEqual([]);
+  expect(atNextPlan()).toEqual([{ type: "refit", models: ["digits"] }]);
+  expect(atNextPlan()).toEqual([{ type: "refit", models: ["digits"] }]);
+  rig.forecast([1]);
+  expect(atNextPlan()).toEqual([]);
 });
 
 describe("a worker's capacity", () => {

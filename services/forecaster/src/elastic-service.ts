@@ -66,7 +66,8 @@ export class ElasticService implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #refitting: Promise<void> = Promise.resolve();
   #readAtMs = Number.NEGATIVE_INFINITY;
-  #refit = false;
+  /** Models that the next fitting is for, while it waits for the one before. */
+  #unfitted: "all" | ReadonlySet<string> | undefined;
   #lookedAtUs = 0;
   /** Of the lease at the last turn. */
   #epoch: number | undefined;
@@ -160,7 +161,7 @@ export class ElasticService implements AsyncDisposable {
         this.#fleet.want(effect.pool, effect.count);
         return;
       case "refit":
-        this.#startRefit();
+        this.#startRefit(effect.models);
         return;
       case "planned":
         this.#put("plan", written(effect.plan));
@@ -176,17 +177,19 @@ export class ElasticService implements AsyncDisposable {
     }
   }
 
-  /** One at a time; asked for meanwhile, it runs once more. */
-  #startRefit(): void {
-    if (this.#refit) return;
-    this.#refit = true;
-    this.#refitting = this.#fitAll(this.#refitting);
+  /** One at a time; what is asked for meanwhile is done once more. */
+  #startRefit(models?: readonly string[]): void {
+    const before = this.#unfitted;
+    if (models === undefined) this.#unfitted = "all";
+    else if (before !== "all") this.#unfitted = new Set([...(before ?? []), ...models]);
+    if (before === undefined) this.#refitting = this.#fitNext(this.#refitting);
   }
 
-  async #fitAll(before: Promise<void>): Promise<void> {
+  async #fitNext(before: Promise<void>): Promise<void> {
     await before;
-    this.#refit = false;
-    for (const model of this.#history.models) await this.#fit(model);
+    const models = this.#unfitted ?? [];
+    this.#unfitted = undefined;
+    for (const model of models === "all" ? this.#history.models : models) await this.#fit(model);
   }
 
   async #fit(model: string): Promise<void> {
