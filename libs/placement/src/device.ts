@@ -3,7 +3,7 @@
  * models the device holds. All of it comes from heartbeats and from what the scheduler itself sent.
  */
 
-import type { Device, Lifecycle, Resident, WorkerHeartbeat } from "@millrace/protocol";
+import type { Device, Lifecycle, Resident, Tier, WorkerHeartbeat } from "@millrace/protocol";
 import { isAccelerator } from "@millrace/protocol";
 
 /** A batch that was sent and not reported done. `B` is the scheduler's record of it. */
@@ -12,6 +12,7 @@ export interface Outstanding<B> {
   readonly batch: B;
   readonly sentUs: number;
   readonly meanUs: number;
+  readonly tier: Tier;
 }
 
 /** A device's place among the idle devices of one model. */
@@ -49,8 +50,12 @@ export class DeviceState<B> {
   progressDueUs = Infinity;
   /** When everything known to wait on the device will be done. */
   freeAtUs = 0;
+  /** How long before `freeAtUs` it gets a batch that is full; learned by the scheduler. */
+  fullLeadUs = 0;
   #nextId: number;
   #reservedFor = 0;
+  /** Of what was sent, the one that runs, as far as is known here. */
+  #runningId = 0;
 
   /** @param seen the last batch that the worker had from this scheduler: it takes none again. */
   constructor(beat: WorkerHeartbeat, seen = 0) {
@@ -70,12 +75,41 @@ export class DeviceState<B> {
   }
 
   /** Records a batch as sent; returns its id. `alone`: the device takes no other until its end. */
-  sent(batch: B, meanUs: number, nowUs: number, alone = false): number {
+  sent(batch: B, tier: Tier, meanUs: number, nowUs: number, alone = false): number {
     const id = this.#nextId++;
     if (alone) this.#reservedFor = id;
-    this.outstanding.set(id, { id, batch, sentUs: nowUs, meanUs });
+    if (this.outstanding.size === 0) this.#runningId = id;
+    this.outstanding.set(id, { id, batch, sentUs: nowUs, meanUs, tier });
     this.freeAtUs = Math.max(this.freeAtUs, nowUs) + meanUs;
     return id;
+  }
+
+  /** Forgets a batch that is over; the most urgent of the others runs then, the first of a tier. */
+  ended(id: number): void {
+    this.outstanding.delete(id);
+    if (id !== this.#runningId) return;
+    let next: Outstanding<B> | undefined;
+    for (const sent of this.outstanding.values()) {
+      if (next === undefined || sent.tier < next.tier) next = sent;
+    }
+    this.#runningId = next?.id ?? 0;
+  }
+
+  /** What a batch of the tier goes before at the device: the less urgent that wait there. */
+  behind(tier: Tier): { readonly batches: number; readonly us: number } {
+    let batches = 0;
+    let us = 0;
+    for (const sent of this.outstanding.values()) {
+      if (sent.id === this.#runningId || sent.tier <= tier) continue;
+      batches++;
+      us += sent.meanUs;
+    }
+    return { batches, us };
+  }
+
+  /** When everything is done that a batch of the tier would wait for. */
+  freeForUs(tier: Tier): number {
+    return this.outstanding.size < 2 ? this.freeAtUs : this.freeAtUs - this.behind(tier).us;
   }
 
   /**

@@ -25,6 +25,18 @@ interface Holders<B> {
 }
 
 const anyDevice = (): boolean => true;
+
+function takesWithin<B>(
+  device: DeviceState<B>,
+  nowUs: number,
+  outstandingMax: number,
+  leadUs: number,
+): boolean {
+  if (!device.available || device.reserved || device.outstanding.size >= outstandingMax)
+    return false;
+  return device.freeAtUs - nowUs <= leadUs;
+}
+
 /** Idle devices that are weighed against each other: enough to find one nearby among few zones. */
 const WEIGHED_MAX = 16;
 /** Above every reluctance: another is taken where there is one. */
@@ -100,13 +112,25 @@ export class DevicePool<B> {
   }
 
   /** True while the device may be sent one more batch (late binding: one runs, one waits). */
-  takes(device: DeviceState<B>, nowUs: number, leadUs = this.#options.leadUs): boolean {
-    return (
-      device.available &&
-      device.outstanding.size < this.#options.outstandingMax &&
-      !device.reserved &&
-      device.freeAtUs - nowUs <= leadUs
-    );
+  takes(device: DeviceState<B>, nowUs: number): boolean {
+    const { outstandingMax, leadUs } = this.#options;
+    return takesWithin(device, nowUs, outstandingMax, leadUs);
+  }
+
+  /** The same for a batch that is full: it may go earlier, and one more may be under way. */
+  takesFull(device: DeviceState<B>, nowUs: number): boolean {
+    const leadUs = Math.max(this.#options.leadUs, device.fullLeadUs);
+    return takesWithin(device, nowUs, this.#options.outstandingMax + 1, leadUs);
+  }
+
+  /**
+   * True while work of the tier may be sent ahead of less urgent work that is bound there already:
+   * the worker takes it first, after the run that is on (I4).
+   */
+  takesAhead(device: DeviceState<B>, tier: Tier): boolean {
+    if (!device.available || device.reserved || device.outstanding.size < 2) return false;
+    const { batches } = device.behind(tier);
+    return batches > 0 && device.outstanding.size - batches < this.#options.outstandingMax;
   }
 
   /**

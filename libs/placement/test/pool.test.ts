@@ -59,19 +59,19 @@ describe("placement", () => {
   test("a device takes its next batch one lead before it is free, and one at most", () => {
     const gpu = device("gpu");
     const pool = poolOf(gpu);
-    gpu.sent("first", 10_000, 0);
+    gpu.sent("first", 1, 10_000, 0);
     expect(pool.takes(gpu, 8_999)).toBe(false);
     expect(pool.takesAtUs(gpu)).toBe(9_000);
     expect(pool.takes(gpu, 9_000)).toBe(true);
-    gpu.sent("second", 10, 9_000);
+    gpu.sent("second", 1, 10, 9_000);
     expect(pool.takes(gpu, 9_999)).toBe(false);
     expect(pool.takesAtUs(gpu)).toBe(Infinity);
   });
 
   test("a backlog that the device reports counts what it has not seen on top", () => {
     const gpu = device("gpu");
-    gpu.sent("seen", 5_000, 0);
-    gpu.sent("unseen", 7_000, 0);
+    gpu.sent("seen", 1, 5_000, 0);
+    gpu.sent("unseen", 1, 7_000, 0);
     gpu.backlogHeard(4_000, 1, 1_000);
     expect(gpu.freeAtUs).toBe(1_000 + 4_000 + 7_000);
   });

@@ -99,7 +99,9 @@ export class Dispatching {
         model.queue.batchRows > 0 || this.#spills(model, other, tier, nowUs);
       const wish = this.#wish(model, tier);
       const { ref } = model;
-      const device = this.#pool.pick(ref, tier, nowUs, spills, isSuspect(model), wish, tried);
+      const device =
+        this.#pool.pick(ref, tier, nowUs, spills, isSuspect(model), wish, tried) ??
+        this.#overtaken(model, tier, nowUs, tried);
       if (device === undefined) break;
       if (this.#send(model, device, nowUs)) continue;
       if (model.held !== undefined && model.heldFor === undefined) break;
@@ -112,10 +114,10 @@ export class Dispatching {
   /** The device looks for the most urgent work among its models. */
   feed(device: DeviceState<Batch>, nowUs: number): void {
     let tried: Set<ModelState> | undefined;
-    while (this.#pool.takes(device, nowUs, this.#options.fullLeadUs)) {
+    while (this.#pool.takesFull(device, nowUs)) {
       const isEarly = !this.#pool.takes(device, nowUs);
       const model = this.#mostUrgent(device, tried, nowUs);
-      if (isEarly && (model === undefined || !this.#isFull(model, device))) break;
+      if (isEarly && (model === undefined || !this.isFull(model, device))) break;
       if (model === undefined) {
         this.#pool.idle(device);
         return;
@@ -125,11 +127,40 @@ export class Dispatching {
       if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
       this.#settle(model);
     }
+    while (device.outstanding.size > 1) {
+      const model = this.#mostUrgent(device, tried, nowUs);
+      if (model === undefined || !this.#goesAhead(model, device, nowUs)) break;
+      if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
+      this.#settle(model);
+    }
     this.#wakeFor(device, nowUs);
   }
 
+  /** A device where the model's most urgent work goes before what is bound there. */
+  #overtaken(
+    model: ModelState,
+    tier: Tier,
+    nowUs: number,
+    tried: ReadonlySet<DeviceState<Batch>> | undefined,
+  ): DeviceState<Batch> | undefined {
+    if (tier === 2 || isSuspect(model)) return undefined;
+    let scanned = 0;
+    for (const device of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (tried?.has(device) !== true && this.#goesAhead(model, device, nowUs)) return device;
+    }
+    return undefined;
+  }
+
+  #goesAhead(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
+    const tier = model.queue.topTier;
+    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier))
+      return false;
+    return this.#spills(model, device, tier, nowUs);
+  }
+
   /** The next batch would not grow by waiting. */
-  #isFull(model: ModelState, { device }: DeviceState<Batch>): boolean {
+  isFull(model: ModelState, { device }: DeviceState<Batch>): boolean {
     const usualRows = model.profileOn(device.class).usualRows(model.rowsMax);
     return model.queue.rowsThrough(2) >= usualRows;
   }
@@ -201,7 +232,7 @@ export class Dispatching {
       if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
       accelerators++;
       const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
-      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeAtUs - nowUs) + us);
+      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeForUs(tier) - nowUs) + us);
     }
     if (accelerators === 0) return true;
     const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
@@ -225,11 +256,12 @@ export class Dispatching {
     if (model.spec === undefined) return false;
     const profile = model.profileOn(device.device.class);
     if (this.#holdsBack(model, device, nowUs)) return false;
-    const startUs = Math.max(nowUs, device.freeAtUs);
     const isTry = this.#failing.tries(device, model.ref);
     const limits = this.#limitsFor(isTry ? 1 : profile.bestRows(model.rowsMax));
     const isBusy = device.outstanding.size > 0;
-    const isForBatch = this.#isForBatch(model, device, model.queue.topTier ?? 2, nowUs);
+    const topTier = model.queue.topTier ?? 2;
+    const isForBatch = this.#isForBatch(model, device, topTier, nowUs);
+    const startUs = Math.max(nowUs, device.freeForUs(isForBatch ? 2 : topTier));
     const accepts = ({ avoid, ticket }: Queued): boolean =>
       avoid !== device.id && !(ticket.alone && isBusy) && !(isForBatch && ticket.tier !== 2);
     const formed = formBatch(model.queue, profile, limits, nowUs, startUs, accepts);
@@ -239,7 +271,7 @@ export class Dispatching {
     const meanUs = profile.meanUs(formed.rows);
     const batch: Batch = { model, entries: formed.entries, rows: formed.rows };
     const alone = formed.entries[0]?.ticket.alone === true;
-    const id = device.sent(batch, meanUs, nowUs, alone);
+    const id = device.sent(batch, formed.tier, meanUs, nowUs, alone);
     model.lastUsedUs = nowUs;
     this.rowsSent += formed.rows;
     this.batchesSent++;
@@ -326,7 +358,7 @@ export class Dispatching {
 
   #wakeFor(device: DeviceState<Batch>, nowUs: number): void {
     let atUs = this.#pool.takesAtUs(device);
-    const fullAtUs = atUs + this.#options.leadUs - this.#options.fullLeadUs;
+    const fullAtUs = atUs + this.#options.leadUs - device.fullLeadUs;
     if (fullAtUs > nowUs) atUs = fullAtUs;
     if (Number.isFinite(atUs) && atUs > nowUs) this.#wakes.push({ atUs: Math.ceil(atUs), device });
   }

@@ -29,10 +29,10 @@ export interface SchedulerOptions {
   readonly leadUs: number;
   /**
    * The same where the batch that it gets is full already: waiting longer changes nothing but who
-   * is in it, and on a busy machine a message may take longer than `leadUs`.
+   * is in it. Each device has its own between the two, as learned (see `lead.ts`).
    */
-  readonly fullLeadUs: number;
-  /** Batches at one device: one runs, one waits. */
+  readonly fullLeadUs: readonly [least: number, most: number];
+  /** Batches at one device: one runs, one waits, and one more that is full may be under way. */
   readonly outstandingMax: number;
   /**
    * How long tickets wait for a first worker before they are refused as NO_DEVICE; Infinity where
@@ -71,7 +71,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   reserve: 0.15,
   fetchUs: 20_000,
   leadUs: 1_000,
-  fullLeadUs: 4_000,
+  fullLeadUs: [4_000, 12_000],
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,
   missedForUs: 5_000_000,

@@ -81,7 +81,7 @@ export class Waits {
       if (!device.available) continue;
       const hereUs = this.#queuesUs(model, device, tier, deadlineUs);
       const us =
-        Math.max(0, device.freeAtUs - nowUs) +
+        Math.max(0, device.freeForUs(tier) - nowUs) +
         hereUs +
         this.#elsewhereUs(device, tier, hereUs + ownUs);
       soonestUs = Math.min(soonestUs ?? Infinity, us);

@@ -22,6 +22,7 @@ import {
 import type { Batch, Dispatching } from "./dispatching.ts";
 import type { Effects } from "./effects.ts";
 import type { Failing } from "./failing.ts";
+import { nextLeadUs } from "./lead.ts";
 import type { Loads } from "./loads.ts";
 import type { Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
@@ -84,6 +85,7 @@ export class Workers {
     }
     if (device === undefined) {
       device = new DeviceState<Batch>(beat, beat.assignments[this.#options.id]?.seen);
+      [device.fullLeadUs] = this.#options.fullLeadUs;
       this.#pool.add(device);
     }
     const wedged = this.#isWedged(device, beat, nowUs);
@@ -104,14 +106,22 @@ export class Workers {
     if (device === undefined || device.incarnation !== frame.incarnation) return;
     const sent = device.outstanding.get(frame.id);
     if (sent === undefined) return;
-    device.outstanding.delete(frame.id);
+    device.ended(frame.id);
     if (frame.outcome === "ran") {
       this.#failing.ran(device, frame.model, nowUs);
       sent.batch.model.profileOn(device.device.class).observe(frame.rows, frame.computeUs);
       calibrate(sent.batch, nowUs);
+      this.#learnLead(device, sent.batch, frame.backlogUs === 0);
     }
     device.backlogHeard(frame.backlogUs, frame.id, nowUs);
     this.#dispatching.feed(device, nowUs);
+  }
+
+  /** A device that is dry while a full batch is under way, or could be, should have had it earlier. */
+  #learnLead(device: DeviceState<Batch>, { model }: Batch, isDry: boolean): void {
+    const isWanted = device.outstanding.size > 0 || this.#dispatching.isFull(model, device);
+    const { fullLeadUs } = this.#options;
+    device.fullLeadUs = nextLeadUs(device.fullLeadUs, isDry && isWanted, fullLeadUs);
   }
 
   /**
@@ -254,7 +264,7 @@ export class Workers {
     for (const sent of device.outstanding.values()) {
       if (nowUs - sent.sentUs < this.#options.lostAfterUs) continue;
       if (known?.held.includes(sent.id)) continue;
-      device.outstanding.delete(sent.id);
+      device.ended(sent.id);
       this.#giveUp(device, sent, NOT_HELD);
     }
     device.backlogHeard(beat.backlogUs, seen, nowUs);
