@@ -27,14 +27,19 @@ export interface Wheel {
 export const PROVIDER_VERSION = "1.30.0";
 const PYPI = "https://files.pythonhosted.org/packages";
 const NAME = `onnxruntime_gpu-${PROVIDER_VERSION}-cp312-cp312`;
+/** By which PyPI knows a file. */
+const [X64_HASH, ARM64_HASH] = [
+  "9e/80/d96143329dbe925d434b016c890a5caa785fac8e14a1570e5d6818b63545",
+  "39/2b/97887b3f49ddad0d22b596a1e32a38a8e029cad81c6342da6d709cdc381c",
+];
 const WHEELS: Readonly<Record<string, Wheel>> = {
   "linux-x64": {
-    url: `${PYPI}/9e/80/d96143329dbe925d434b016c890a5caa785fac8e14a1570e5d6818b63545/${NAME}-manylinux_2_28_x86_64.whl`,
+    url: `${PYPI}/${X64_HASH}/${NAME}-manylinux_2_28_x86_64.whl`,
     sha256: "6acc0f4b3d5ac5f2984432faa59dd8fcce6775f8b43a7140afa0f322c7a703b1",
     bytes: 246_685_715,
   },
   "linux-arm64": {
-    url: `${PYPI}/39/2b/97887b3f49ddad0d22b596a1e32a38a8e029cad81c6342da6d709cdc381c/${NAME}-manylinux_2_34_aarch64.whl`,
+    url: `${PYPI}/${ARM64_HASH}/${NAME}-manylinux_2_34_aarch64.whl`,
     sha256: "12af352b24145b3480794fcf327d313a240550e772a07fb182390872c1a642fc",
     bytes: 205_731_632,
   },

@@ -51,7 +51,7 @@ describe("a device with a driver", () => {
 });
 
 describe("a WebGPU device", () => {
-  test("keeps what models leave behind until the last is gone, and says when that is much", async () => {
+  test("keeps what models leave behind until all are gone; says when it is much", async () => {
     const link = await ThreadLink.open(ON_CPU);
     if (typeof link === "string") throw new Error(link);
     await using gpu = new ThreadEngine({

@@ -117,7 +117,7 @@ export class Workers {
     this.#dispatching.feed(device, nowUs);
   }
 
-  /** A device that is dry while a full batch is under way, or could be, should have had it earlier. */
+  /** A device that is dry while a full batch is under way, or could be, should have had it. */
   #learnLead(device: DeviceState<Batch>, { model }: Batch, isDry: boolean): void {
     const isWanted = device.outstanding.size > 0 || this.#dispatching.isFull(model, device);
     const { fullLeadUs } = this.#options;

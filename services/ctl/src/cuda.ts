@@ -11,8 +11,8 @@ export function registerCuda(program: Command): void {
     .command("cuda")
     .summary("install onnxruntime's CUDA provider")
     .description(
-      "Downloads onnxruntime's CUDA provider (235 MiB, from PyPI, checked by its SHA-256) and puts " +
-        `it beside onnxruntime. Gpu-workers that start afterwards use it; ${NEEDS}.`,
+      "Downloads onnxruntime's CUDA provider (235 MiB, from PyPI, checked by its SHA-256) and " +
+        `puts it beside onnxruntime. Gpu-workers that start afterwards use it; ${NEEDS}.`,
     )
     .action(install);
 }
