@@ -21,8 +21,10 @@ export interface PassedOver {
 
 const NO_CUDA_PROVIDER = "onnxruntime's CUDA provider is not installed: `millrace cuda` does that";
 
-/** Why a device cannot start, where a look at the files is enough: no process is started for it. */
-export function missing(device: DeviceClass): string | undefined {
+/** Why a device cannot start, where that is known without a process that tries. */
+export function missing(device: DeviceClass, deviceIndex: number): string | undefined {
+  // Its memory would be read of the one, and its models would lie on the other.
+  if (device === "webgpu" && deviceIndex > 0) return "WebGPU takes the first GPU only";
   if (device !== "cuda" || process.platform !== "linux" || cudaProviderInstalled())
     return undefined;
   return NO_CUDA_PROVIDER;

@@ -66,7 +66,7 @@ async function openOn(
   const accelerated = on.device === "cuda" || on.device === "webgpu";
   let driver: DriverMemory | undefined;
   if (accelerated) {
-    const lacks = missing(on.device);
+    const lacks = missing(on.device, on.deviceIndex);
     if (lacks !== undefined) return lacks;
     // Or CUDA numbers the GPUs by speed, and nvidia-smi by place.
     process.env["CUDA_DEVICE_ORDER"] ??= "PCI_BUS_ID";

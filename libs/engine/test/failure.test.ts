@@ -1,7 +1,7 @@
 /** What messages of onnxruntime are taken to mean. */
 
 import { describe, expect, test } from "vitest";
-import { candidates, explain } from "../src/device.ts";
+import { candidates, explain, missing } from "../src/device.ts";
 import { fileFault, runFailure, shortMessage } from "../src/failure.ts";
 
 describe("failed runs", () => {
@@ -76,4 +76,7 @@ test("devices are tried in order, and reasons say what to do", () => {
     "Vulkan",
   );
   expect(explain("webgpu", "something new")).toBe("something new");
+  expect(missing("webgpu", 0)).toBeUndefined();
+  expect(missing("webgpu", 1)).toContain("first GPU");
+  expect(missing("cpu", 1)).toBeUndefined();
 });

@@ -17,6 +17,7 @@ import type { Effects } from "./effects.ts";
 import type { Failing } from "./failing.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
+import { isSuspect, Spilling } from "./spilling.ts";
 import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
 import type { Zones } from "./zones.ts";
 
@@ -40,6 +41,7 @@ export class Dispatching {
   readonly #waits: Waits;
   readonly #zones: Zones;
   readonly #failing: Failing;
+  readonly #spilling: Spilling;
   readonly #isAtRisk: (zone: string) => boolean;
   readonly #limits = new Map<number, BatchLimits>();
   readonly #wakes = new Heap<Wake>((a, b) => a.atUs < b.atUs);
@@ -63,6 +65,7 @@ export class Dispatching {
     this.#waits = waits;
     this.#zones = zones;
     this.#failing = failing;
+    this.#spilling = new Spilling(pool, waits);
     this.#isAtRisk = zones.isAtRisk.bind(zones);
   }
 
@@ -96,12 +99,12 @@ export class Dispatching {
       const tier = model.queue.topTier;
       if (tier === undefined) break;
       const spills = (other: DeviceState<Batch>): boolean =>
-        model.queue.batchRows > 0 || this.#spills(model, other, tier, nowUs);
+        model.queue.batchRows > 0 || this.#spilling.spills(model, other, tier, nowUs);
       const wish = this.#wish(model, tier);
       const { ref } = model;
       const device =
         this.#pool.pick(ref, tier, nowUs, spills, isSuspect(model), wish, tried) ??
-        this.#overtaken(model, tier, nowUs, tried);
+        this.#spilling.overtaken(model, tier, nowUs, tried);
       if (device === undefined) break;
       if (this.#send(model, device, nowUs)) continue;
       if (model.held !== undefined && model.heldFor === undefined) break;
@@ -129,34 +132,11 @@ export class Dispatching {
     }
     while (device.outstanding.size > 1) {
       const model = this.#mostUrgent(device, tried, nowUs);
-      if (model === undefined || !this.#goesAhead(model, device, nowUs)) break;
+      if (model === undefined || !this.#spilling.goesAhead(model, device, nowUs)) break;
       if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
       this.#settle(model);
     }
     this.#wakeFor(device, nowUs);
-  }
-
-  /** A device where the model's most urgent work goes before what is bound there. */
-  #overtaken(
-    model: ModelState,
-    tier: Tier,
-    nowUs: number,
-    tried: ReadonlySet<DeviceState<Batch>> | undefined,
-  ): DeviceState<Batch> | undefined {
-    if (tier === 2 || isSuspect(model)) return undefined;
-    let scanned = 0;
-    for (const device of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
-      if (tried?.has(device) !== true && this.#goesAhead(model, device, nowUs)) return device;
-    }
-    return undefined;
-  }
-
-  #goesAhead(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
-    const tier = model.queue.topTier;
-    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier))
-      return false;
-    return this.#spills(model, device, tier, nowUs);
   }
 
   /** The next batch would not grow by waiting. */
@@ -200,7 +180,7 @@ export class Dispatching {
     for (const model of this.#waits.candidates(device)) {
       const topTier = model.queue.topTier;
       if (topTier === undefined || topTier > bestTier || tried?.has(model)) continue;
-      const spills = this.#spills(model, device, topTier, nowUs);
+      const spills = this.#spilling.spills(model, device, topTier, nowUs);
       if (!spills && model.queue.batchRows === 0) continue;
       const tier = spills ? topTier : 2;
       if (tier > bestTier) continue;
@@ -215,42 +195,6 @@ export class Dispatching {
     return best;
   }
 
-  /**
-   * May this device serve this tier of the model now? Batch work may use any idle device. Realtime
-   * and standard use a CPU only when no accelerator has the model, or when the CPU is expected to
-   * finish sooner than the accelerators would get to it.
-   */
-  #spills(model: ModelState, device: DeviceState<Batch>, tier: Tier, nowUs: number): boolean {
-    if (device.accelerator || tier === 2) return true;
-    const head = model.queue.peek();
-    if (head === undefined) return true;
-    let soonestUs = Infinity;
-    let accelerators = 0;
-    let scanned = 0;
-    for (const holder of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
-      if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
-      accelerators++;
-      const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
-      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeForUs(tier) - nowUs) + us);
-    }
-    if (accelerators === 0) return true;
-    const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
-    const aheadUs = this.#waits.queueUs(model, tier, accelerators);
-    return cpuUs < soonestUs + aheadUs;
-  }
-
-  /** What is urgent waits for an accelerator, and what was sent as batch need not wait with it. */
-  #isForBatch(
-    model: ModelState,
-    device: DeviceState<Batch>,
-    topTier: Tier,
-    nowUs: number,
-  ): boolean {
-    if (device.accelerator || topTier === 2 || model.queue.batchRows === 0) return false;
-    return !this.#spills(model, device, topTier, nowUs);
-  }
-
   /** Forms a batch and sends it; false when the device gets nothing. */
   #send(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
     if (model.spec === undefined) return false;
@@ -260,7 +204,7 @@ export class Dispatching {
     const limits = this.#limitsFor(isTry ? 1 : profile.bestRows(model.rowsMax));
     const isBusy = device.outstanding.size > 0;
     const topTier = model.queue.topTier ?? 2;
-    const isForBatch = this.#isForBatch(model, device, topTier, nowUs);
+    const isForBatch = this.#spilling.isForBatch(model, device, topTier, nowUs);
     const startUs = Math.max(nowUs, device.freeForUs(isForBatch ? 2 : topTier));
     const accepts = ({ avoid, ticket }: Queued): boolean =>
       avoid !== device.id && !(ticket.alone && isBusy) && !(isForBatch && ticket.tier !== 2);
@@ -373,9 +317,6 @@ export class Dispatching {
     return limits;
   }
 }
-
-/** What is to go next may have cost a worker: it gets a device for itself. */
-const isSuspect = ({ queue }: ModelState): boolean => queue.peek()?.ticket.alone === true;
 
 function itemOf(entry: Queued, nowUs: number): AssignmentItem {
   const { ticket } = entry;

@@ -1,0 +1,77 @@
+/**
+ * Which device may serve which tier of a model now: the kind that the tier prefers, the other kind
+ * where that one is too busy, and a device whose less urgent work can be overtaken.
+ */
+
+import type { DevicePool, DeviceState } from "@millrace/placement";
+import type { Tier } from "@millrace/protocol";
+import type { Batch } from "./dispatching.ts";
+import type { ModelState } from "./models.ts";
+import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
+
+export class Spilling {
+  readonly #pool: DevicePool<Batch>;
+  readonly #waits: Waits;
+
+  constructor(pool: DevicePool<Batch>, waits: Waits) {
+    this.#pool = pool;
+    this.#waits = waits;
+  }
+
+  /**
+   * May this device serve this tier of the model now? Batch work may use any idle device. Realtime
+   * and standard use a CPU only when no accelerator has the model, or when the CPU is expected to
+   * finish sooner than the accelerators would get to it.
+   */
+  spills(model: ModelState, device: DeviceState<Batch>, tier: Tier, nowUs: number): boolean {
+    if (device.accelerator || tier === 2) return true;
+    const head = model.queue.peek();
+    if (head === undefined) return true;
+    let soonestUs = Infinity;
+    let accelerators = 0;
+    let scanned = 0;
+    for (const holder of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
+      accelerators++;
+      const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
+      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeForUs(tier) - nowUs) + us);
+    }
+    if (accelerators === 0) return true;
+    const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
+    const aheadUs = this.#waits.queueUs(model, tier, accelerators);
+    return cpuUs < soonestUs + aheadUs;
+  }
+
+  /** What is urgent waits for an accelerator, and what was sent as batch need not wait with it. */
+  isForBatch(model: ModelState, device: DeviceState<Batch>, topTier: Tier, nowUs: number): boolean {
+    if (device.accelerator || topTier === 2 || model.queue.batchRows === 0) return false;
+    return !this.spills(model, device, topTier, nowUs);
+  }
+
+  /** A device where the model's most urgent work goes before what is bound there. */
+  overtaken(
+    model: ModelState,
+    tier: Tier,
+    nowUs: number,
+    tried: ReadonlySet<DeviceState<Batch>> | undefined,
+  ): DeviceState<Batch> | undefined {
+    if (tier === 2 || isSuspect(model)) return undefined;
+    let scanned = 0;
+    for (const device of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (tried?.has(device) !== true && this.goesAhead(model, device, nowUs)) return device;
+    }
+    return undefined;
+  }
+
+  goesAhead(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
+    const tier = model.queue.topTier;
+    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier))
+      return false;
+    return this.spills(model, device, tier, nowUs);
+  }
+}
+
+/** What is to go next may have cost a worker: it gets a device for itself. */
+export const isSuspect = ({ queue }: ModelState): boolean => queue.peek()?.ticket.alone === true;
