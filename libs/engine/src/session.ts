@@ -97,7 +97,8 @@ function providerOf({
       // Batches come in few sizes: buffers of just their sizes were a tenth to a fifth faster on an
       // NVIDIA H200 than the default's.
       return { name: "webgpu", storageBufferCacheMode: "simple" };
-    default:
+    case "cpu":
+    case "emulated":
       return "cpu";
   }
 }
