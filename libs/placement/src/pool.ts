@@ -125,10 +125,11 @@ export class DevicePool<B> {
 
   /**
    * True while work of the tier may be sent ahead of less urgent work that is bound there already:
-   * the worker takes it first, after the run that is on (I4).
+   * the worker takes it first, after the run that is on (I4). A device that is late may hang.
    */
-  takesAhead(device: DeviceState<B>, tier: Tier): boolean {
+  takesAhead(device: DeviceState<B>, tier: Tier, nowUs: number): boolean {
     if (!device.available || device.reserved || device.outstanding.size < 2) return false;
+    if (isLate(device, nowUs)) return false;
     const { batches } = device.behind(tier);
     return batches > 0 && device.outstanding.size - batches < this.#options.outstandingMax;
   }

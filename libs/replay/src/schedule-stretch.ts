@@ -40,6 +40,7 @@ interface Planned {
 
 interface Device {
   readonly id: string;
+  /** The first one runs. */
   readonly held: AssignmentFrame[];
   seen: number;
   isLeaving: boolean;
@@ -189,7 +190,7 @@ class Trial {
       const device = this.#devices.get(effect.worker);
       if (device === undefined) continue;
       device.seen = effect.frame.id;
-      device.held.push(effect.frame);
+      hold(device.held, effect.frame);
       if (device.held.length === 1) this.#start(device);
     }
   }
@@ -273,6 +274,12 @@ class Trial {
     };
     this.#perform(this.#core.step({ type: "workerBeat", heartbeat }, this.#nowUs));
   }
+}
+
+/** As a worker does: by tier, and then in the order of their arrival. */
+function hold(held: AssignmentFrame[], frame: AssignmentFrame): void {
+  const behind = held.findIndex(({ tier }, at) => at > 0 && tier > frame.tier);
+  held.splice(behind < 0 ? held.length : behind, 0, frame);
 }
 
 const modelOf = (maxBatch: number): ModelRecord => ({

@@ -67,7 +67,7 @@ export class Spilling {
 
   goesAhead(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
     const tier = model.queue.topTier;
-    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier))
+    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier, nowUs))
       return false;
     return this.spills(model, device, tier, nowUs);
   }

@@ -39,6 +39,14 @@ describe("urgent work (I4)", () => {
     expect(bench.assigned[3]?.frame.tier).toBe(0);
   });
 
+  test("does not go to a device that is late: it may hang", () => {
+    const bench = boundBatch();
+    bench.pass(8 * RUN_US);
+    const before = bench.assigned.length;
+    bench.send(A, ticket(90, { tier: 0 }));
+    expect(bench.assigned).toHaveLength(before);
+  });
+
   test("of another model does so as well, and batch work does not", () => {
     const bench = new Bench();
     bench.know(record("a", { maxBatch: 4 }));
