@@ -21,13 +21,13 @@ import {
   STEP_RULE,
   workersByRule,
 } from "@millrace/planning";
+import { splitRef } from "@millrace/protocol";
 import { assert, present } from "@millrace/std";
 import { Deferral } from "./deferral.ts";
 import { isDue } from "./due.ts";
 import type { ElasticEffect, ElasticEvent } from "./events.ts";
 import { FleetState, type FleetStateOptions, loadOf } from "./fleet-state.ts";
 import { Forecasts } from "./forecasts.ts";
-import { nameOf } from "./measured.ts";
 import { Placing } from "./placing.ts";
 import { Pools } from "./pools.ts";
 
@@ -172,7 +172,7 @@ export class ElasticCore {
     if (this.#phase !== "following" || this.#options.follow.advisory) return;
     const waits = (load: (typeof loads)[number]): boolean =>
       load.queuedRows > 0 &&
-      this.#deferral.urgent(nameOf(load.ref), loadOf(load), nowUs).queuedRows > 0;
+      this.#deferral.urgent(splitRef(load.ref).name, loadOf(load), nowUs).queuedRows > 0;
     if (!loads.some(waits)) return;
     const isAny = this.#options.kinds.some((kind) => this.#state.ready(kind) > 0);
     if (!isAny && !this.#pools.asked) this.#wakeAtUs = Math.min(this.#wakeAtUs, nowUs);

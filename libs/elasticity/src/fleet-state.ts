@@ -1,8 +1,9 @@
 /** Who is there and what each kind of worker can do: what heartbeats told last. */
 
+import { splitRef } from "@millrace/protocol";
 import { rowsPerSecond } from "./capacity.ts";
 import type { ElasticEvent, Pool, ResidentTimes } from "./events.ts";
-import { Measured, nameOf } from "./measured.ts";
+import { Measured } from "./measured.ts";
 
 interface Known {
   pool: Pool;
@@ -67,7 +68,7 @@ export class FleetState {
     this.#workers.set(id, { pool, ready, residents, heardAtUs: nowUs });
     const { objectiveUs, objectivesUs } = this.#options;
     for (const { ref, bytes, times } of event.residents ?? []) {
-      const rate = rowsPerSecond(times, objectivesUs?.get(nameOf(ref)) ?? objectiveUs);
+      const rate = rowsPerSecond(times, objectivesUs?.get(splitRef(ref).name) ?? objectiveUs);
       if (rate > 0) this.measured.ran(pool.kind, ref, rate);
       this.measured.resident(ref, bytes);
     }
@@ -82,7 +83,7 @@ export class FleetState {
     // Two versions of a model may be asked for at a time: the one with more counts.
     const most = new Map<string, number>();
     for (const load of event.loads) {
-      const name = nameOf(load.ref);
+      const { name } = splitRef(load.ref);
       const asked = load.rowsPerSecond + load.queuedRows;
       if (asked > (most.get(name) ?? 0)) {
         most.set(name, asked);

@@ -6,17 +6,13 @@
  */
 
 import type { Capacity } from "@millrace/planning";
+import { splitRef } from "@millrace/protocol";
 
 /** I6: more is not kept of models that nobody asks for any more, nor of a model's versions. */
 const MODELS_MAX = 10_000;
 const VERSIONS_MAX = 8;
 
 type ByVersion = Map<number, number>;
-
-/** Model names without their versions, as demand is by name. */
-export const nameOf = (ref: string): string => ref.slice(0, ref.lastIndexOf("@"));
-
-const versionOf = (ref: string): number => Number(ref.slice(ref.lastIndexOf("@") + 1));
 
 export class Measured {
   /** Rows a second by kind and model, kept when the last worker of a kind is gone. */
@@ -40,10 +36,8 @@ export class Measured {
   }
 
   asked(ref: string): void {
-    const model = nameOf(ref);
-    if (this.#served.size < MODELS_MAX || this.#served.has(model)) {
-      this.#served.set(model, versionOf(ref));
-    }
+    const { name, version } = splitRef(ref);
+    if (this.#served.size < MODELS_MAX || this.#served.has(name)) this.#served.set(name, version);
   }
 
   /** Which of a model's capacities counts: its version, where one was asked for. */
@@ -83,13 +77,13 @@ export class Measured {
 }
 
 function note(models: Map<string, ByVersion>, ref: string, figure: number): void {
-  const model = nameOf(ref);
-  let versions = models.get(model);
+  const { name, version } = splitRef(ref);
+  let versions = models.get(name);
   if (versions === undefined) {
     if (models.size >= MODELS_MAX) return;
     versions = new Map();
-    models.set(model, versions);
+    models.set(name, versions);
   }
-  versions.set(versionOf(ref), figure);
+  versions.set(version, figure);
   if (versions.size > VERSIONS_MAX) versions.delete(Math.min(...versions.keys()));
 }

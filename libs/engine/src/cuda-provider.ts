@@ -1,7 +1,7 @@
 /**
  * onnxruntime's CUDA provider, which its npm package leaves out for its size. The npm package's own
- * install script takes it from NuGet; the wheels of `onnxruntime-gpu` on PyPI hold the same files,
- * and those are what was run on a GPU. They are used as they are, from a pinned wheel.
+ * install script takes it from NuGet; the wheels of `onnxruntime-gpu` on PyPI hold it as well, and
+ * theirs is what was run on a GPU. It is used as it is, from a pinned wheel.
  */
 
 import { execFileSync } from "node:child_process";
@@ -10,7 +10,7 @@ import { existsSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { formatBytes } from "@millrace/std";
+import { formatBytes, present } from "@millrace/std";
 import { unzipSync } from "fflate";
 
 const PROVIDER = "libonnxruntime_providers_cuda.so";
@@ -57,8 +57,8 @@ export interface InstallOptions {
 }
 
 /**
- * Puts the provider beside onnxruntime; nothing is left behind where that fails.
- * @returns its path, once a look into the file shows what it needs: see {@link missingLibraries}.
+ * Puts the provider beside onnxruntime, or nothing at all.
+ * @returns its path; {@link missingLibraries} tells whether it can load here.
  * @throws Error where none is pinned for this platform, or the download is not what is pinned.
  */
 export async function installCudaProvider({
@@ -73,12 +73,12 @@ export async function installCudaProvider({
   const wanted = [SHARED, PROVIDER].map((name) => `${WHEEL_FOLDER}/${name}`);
   report("unpacking");
   const files = unzipSync(archive, { filter: ({ name }) => wanted.includes(name) });
+  const absent = wanted.find((name) => files[name] === undefined);
+  if (absent !== undefined) throw new Error(`${wheel.url}: there is no ${absent} in it`);
   // The provider last: it is what is looked for.
   for (const name of wanted) {
-    const bytes = files[name];
-    if (bytes === undefined) throw new Error(`${wheel.url}: there is no ${name} in it`);
     const target = path.join(directory, path.basename(name));
-    await writeFile(`${target}.part`, bytes);
+    await writeFile(`${target}.part`, present(files[name], name));
     await rename(`${target}.part`, target);
   }
   return path.join(directory, PROVIDER);
