@@ -294,9 +294,19 @@ describe("residency plan", () => {
               loaded.set(target.id, bytes);
               expect(bytes).toBeLessThanOrEqual(target.freeBytes);
             } else {
-              expect(there).toMatchObject({ state: "ready", busy: false });
-              if (there?.stale === true) continue;
-              expect(byRef.get(action.ref)?.queuedRows ?? 0).toBe(0);
+              expect(there?.state).toBe("ready");
+              const isIdle = there?.busy === false;
+              if (isIdle && (there.stale || (byRef.get(action.ref)?.queuedRows ?? 0) === 0))
+                continue;
+              // What has work goes only beside a copy that stays, for one that is waited for.
+              const stays = devices.filter(
+                ({ id, residents }) =>
+                  residents.some(({ ref, state }) => ref === action.ref && state === "ready") &&
+                  !actions.some((other) => other.device === id && other.ref === action.ref),
+              );
+              expect(stays).not.toEqual([]);
+              const asker = byRef.get(action.why.replace(/^room for /, ""));
+              expect(asker?.queuedRows).toBeGreaterThan(0);
             }
           }
         },
