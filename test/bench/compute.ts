@@ -61,7 +61,7 @@ function saturated({ name, title, connections, least, withFloor = false }: Satur
 export const mlp = saturated({
   name: "mlp10m",
   title: "10 MFLOP MLP at saturation",
-  connections: 192,
+  connections: 256,
   least: 0.85,
   withFloor: true,
 });

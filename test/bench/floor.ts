@@ -9,7 +9,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findServer } from "@millrace/broker";
+import { findServer, SERVER_ENV } from "@millrace/broker";
 import { supervise } from "@millrace/fleet";
 import { INLINE_BODY_BYTES_MAX } from "@millrace/protocol";
 import { connect } from "@nats-io/transport-node";
@@ -63,8 +63,7 @@ async function startPlainBroker(stack: AsyncDisposableStack, directory: string):
       name: "floor broker",
       command: await findServer(),
       args: ["--config", config],
-      // As the cluster's.
-      env: { GOGC: "400", ...process.env },
+      env: { ...SERVER_ENV, ...process.env },
     }),
   );
   const servers = `nats://127.0.0.1:${port}`;

@@ -17,6 +17,6 @@ export {
   type User,
   USERS,
 } from "./permissions.ts";
-export { Broker, type BrokerOptions, startBroker } from "./start.ts";
+export { Broker, type BrokerOptions, startBroker, SERVER_ENV } from "./start.ts";
 export { isNewEnough, SERVER_VERSION } from "./version.ts";
 export { aptWay, type Attempt, releaseWay, type Way } from "./ways.ts";

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -56,6 +57,17 @@ const STOP_GRACE_MS = 5_000;
 const BACKOFF = { ...DEFAULT_BACKOFF, delayMsMax: 200 };
 /** Longer than the guard of a killed supervisor gives its children (fleet's `guard.ts`). */
 const PREDECESSOR_MS_MAX = 6_000;
+
+/**
+ * How the server runs beside all others of its machine. Its garbage is collected later: a third
+ * more messages a second at 64 KB, for some 50 MB of memory. And it takes half of the cores: with
+ * all of them its threads look for work on those that others need (on two cores 15 us of a core for
+ * each small request in place of 12.5, and a tenth fewer requests).
+ */
+export const SERVER_ENV: Readonly<Record<string, string>> = {
+  GOGC: "400",
+  GOMAXPROCS: String(Math.max(1, availableParallelism() >> 1)),
+};
 
 /** @throws Error with the server's last words when it does not become ready. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
@@ -136,8 +148,7 @@ export class Broker implements AsyncDisposable {
       name: "nats-server",
       command: options.server,
       args: ["--config", options.config],
-      // Measured: a third more messages a second at 64 KB, for some 50 MB of memory.
-      env: { GOGC: "400", ...process.env },
+      env: { ...SERVER_ENV, ...process.env },
       backoff: BACKOFF,
       onLine: (line) => {
         this.#lastLines.push(line);

@@ -13,6 +13,7 @@ import {
   type PartFrame,
   type Ticket,
   type TicketFrame,
+  type Written,
   FLAGS,
   FRAME_KINDS,
   WIRE_VERSION,
@@ -25,9 +26,11 @@ const head = (writer: ByteWriter, kind: FrameKind): void => {
 
 const TICKET_FIXED = 32;
 
-export const ticketBytes = (ticket: Ticket): number => TICKET_FIXED + ticket.tail.length;
+type Tail = Uint8Array | Written;
 
-export function encodeTickets(frame: TicketFrame): Uint8Array {
+export const ticketBytes = ({ tail }: Ticket<Tail>): number => TICKET_FIXED + tail.length;
+
+export function encodeTickets(frame: TicketFrame<Tail>): Uint8Array {
   let size = 6 + frame.ingress.length + frame.model.length;
   for (const ticket of frame.tickets) size += ticketBytes(ticket);
   const writer = new ByteWriter(size);
@@ -51,7 +54,8 @@ export function encodeTickets(frame: TicketFrame): Uint8Array {
     writer.u32(ticket.remainingUs);
     writer.u32(ticket.bodyBytes);
     writer.u32(ticket.tail.length);
-    writer.raw(ticket.tail);
+    if (ticket.tail instanceof Uint8Array) writer.raw(ticket.tail);
+    else ticket.tail.write(writer);
   }
   return writer.bytes;
 }

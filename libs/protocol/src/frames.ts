@@ -11,6 +11,7 @@
  * part        either way             a piece of a large body
  */
 
+import type { ByteWriter } from "./bytes.ts";
 import type { ErrorCode } from "./errors.ts";
 import type { Tier } from "./priority.ts";
 
@@ -32,8 +33,15 @@ export const TRACE_BYTES = 16;
 /** Bits of the flags of tickets, items and answers. */
 export const FLAGS = { remote: 1, hedge: 2, parted: 4, alone: 8 } as const;
 
-/** A request on its way to a scheduler. */
-export interface Ticket {
+/** Bytes that are written where they are to be, in place of a copy of them. */
+export interface Written {
+  readonly length: number;
+  /** Writes `length` bytes. */
+  write(writer: ByteWriter): void;
+}
+
+/** A request on its way to a scheduler; what was read has its tail as bytes. */
+export interface Ticket<Tail extends Uint8Array | Written = Uint8Array> {
   /** Unique per ingress. Retries and hedges of a request keep it and raise `attempt`. */
   readonly seq: number;
   readonly attempt: number;
@@ -53,13 +61,13 @@ export interface Ticket {
   /** Size of the body, wherever it is. */
   readonly bodyBytes: number;
   /** 16 bytes of trace id, then the body unless `remote`. */
-  readonly tail: Uint8Array;
+  readonly tail: Tail;
 }
 
-export interface TicketFrame {
+export interface TicketFrame<Tail extends Uint8Array | Written = Uint8Array> {
   readonly ingress: string;
   readonly model: string;
-  readonly tickets: readonly Ticket[];
+  readonly tickets: readonly Ticket<Tail>[];
 }
 
 export interface CancelFrame {

@@ -71,7 +71,7 @@ export const SCHEDULER_DEFAULTS: Omit<SchedulerOptions, "id" | "incarnation"> = 
   reserve: 0.15,
   fetchUs: 20_000,
   leadUs: 1_000,
-  fullLeadUs: [4_000, 12_000],
+  fullLeadUs: [4_000, 24_000],
   outstandingMax: 2,
   noDeviceGraceUs: 3_000_000,
   missedForUs: 5_000_000,

@@ -1,20 +1,21 @@
 /** One inference request from its body to its answer: what the core does not need to know of it. */
 
 import {
-  ByteWriter,
   encodePartOf,
   type Fault,
   INLINE_BODY_BYTES_MAX,
+  type Tensor,
   tensorPieces,
   tensorsBytes,
   TRACE_BYTES,
+  type Written,
   writeTensors,
 } from "@millrace/protocol";
 import type { InferRequest, InferResponse, WantedOutput } from "@millrace/openinference";
 import type { Access } from "./access.ts";
 import type { ServedModel } from "./catalogue.ts";
 import type { Reply } from "./reply.ts";
-import { writeTrace } from "./trace.ts";
+import { traceFor } from "./trace.ts";
 
 /** Takes the one answer of a request that no client waits for. */
 export interface Sink {
@@ -49,9 +50,12 @@ export class Exchange {
   readonly tokens: number;
   readonly bodyBytes: number;
   /** What travels in the ticket: the trace id, and the body unless it is remote. */
-  readonly tail: Uint8Array;
-  /** The body's pieces, views of what the client sent; empty where it travels in the ticket. */
-  readonly #pieces: readonly Uint8Array[];
+  readonly tail: Written;
+  readonly #trace: Uint8Array;
+  /** Views of what the client sent. */
+  readonly #tensors: readonly Tensor[];
+  /** Of a remote body, once parts of it are asked for. */
+  #pieces: readonly Uint8Array[] | undefined;
 
   constructor(parts: ExchangeParts) {
     const { request } = parts;
@@ -66,17 +70,17 @@ export class Exchange {
     this.rows = request.rows;
     this.tokens = request.rows * request.length;
     this.bodyBytes = tensorsBytes(request.tensors);
-    if (this.isRemote) {
-      this.tail = new Uint8Array(TRACE_BYTES);
-      this.#pieces = tensorPieces(request.tensors);
-    } else {
-      const writer = new ByteWriter(TRACE_BYTES + this.bodyBytes);
-      this.tail = writer.bytes;
-      writer.raw(NO_TRACE);
-      writeTensors(writer, request.tensors);
-      this.#pieces = [];
-    }
-    writeTrace(this.tail, parts.traceparent);
+    this.#tensors = request.tensors;
+    this.#trace = traceFor(parts.traceparent);
+    // Into the frame itself, and again with a retry: a buffer of its own for each request, and one
+    // more copy, would be a large part of what a small one costs.
+    this.tail = {
+      length: TRACE_BYTES + (this.isRemote ? 0 : this.bodyBytes),
+      write: (writer) => {
+        writer.raw(this.#trace);
+        if (!this.isRemote) writeTensors(writer, this.#tensors);
+      },
+    };
   }
 
   /** The body is too large for a ticket: workers fetch it. */
@@ -86,16 +90,17 @@ export class Exchange {
 
   /** 32 hexadecimal digits. */
   get trace(): string {
-    return Buffer.from(this.tail.buffer, this.tail.byteOffset, TRACE_BYTES).toString("hex");
+    return Buffer.from(this.#trace).toString("hex");
   }
 
   /** A part frame with `length` bytes of a remote body from `offset` on. */
   encodePart(from: string, attempt: number, offset: number, length: number): Uint8Array {
     const frame = { from, seq: this.seq, attempt, offset, total: this.bodyBytes };
+    const pieces = (this.#pieces ??= tensorPieces(this.#tensors));
     return encodePartOf(frame, length, (writer) => {
       let skip = offset;
       let left = length;
-      for (const piece of this.#pieces) {
+      for (const piece of pieces) {
         if (left === 0) return;
         const bytes = piece.subarray(Math.min(skip, piece.length), skip + left);
         skip = Math.max(0, skip - piece.length);
@@ -105,5 +110,3 @@ export class Exchange {
     });
   }
 }
-
-const NO_TRACE = new Uint8Array(TRACE_BYTES);

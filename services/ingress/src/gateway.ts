@@ -11,7 +11,7 @@ import {
   repositoryIndex,
   serverMetadata,
 } from "@millrace/openinference";
-import { type Fault, fault, modelRef, TRACE_BYTES } from "@millrace/protocol";
+import { type Fault, fault, modelRef } from "@millrace/protocol";
 import type { Logger } from "@millrace/runtime";
 import { fail, type Result, unreachable } from "@millrace/std";
 import { type Access, type KeyRing, mayUse } from "./access.ts";
@@ -25,7 +25,7 @@ import type { KeyFile } from "./key-file.ts";
 import { type Reply, replyDocument, replyFault } from "./reply.ts";
 import type { Request } from "./request.ts";
 import { matchRoute, methodOf, type Route } from "./routes.ts";
-import { writeTrace } from "./trace.ts";
+import { traceFor } from "./trace.ts";
 
 export interface GatewayOptions {
   readonly version: string;
@@ -286,11 +286,8 @@ function headFault({ headers, httpVersionMinor }: Request): Fault | undefined {
 }
 
 /** In hexadecimal digits: that of the client, else a new one. */
-function traceOf({ headers }: Request): string {
-  const trace = Buffer.alloc(TRACE_BYTES);
-  writeTrace(trace, headers["traceparent"]?.toString());
-  return trace.toString("hex");
-}
+const traceOf = ({ headers }: Request): string =>
+  Buffer.from(traceFor(headers["traceparent"]?.toString())).toString("hex");
 
 const valueOf = <T>(result: Result<T, unknown>): T | undefined =>
   result.ok ? result.value : undefined;

@@ -8,6 +8,7 @@ import {
   subjects,
   type Ticket,
   ticketBytes,
+  type Written,
 } from "@millrace/protocol";
 import { present, unreachable } from "@millrace/std";
 import type { Inference } from "./inference.ts";
@@ -26,7 +27,7 @@ const SEQ_BYTES = 4;
 
 export class Performer {
   readonly #options: PerformerOptions;
-  readonly #tickets: Outbox<Ticket>;
+  readonly #tickets: Outbox<Ticket<Written>>;
   readonly #cancels: Outbox<number>;
 
   constructor(options: PerformerOptions) {
@@ -34,7 +35,7 @@ export class Performer {
     const { bus, address: ingress } = options;
     // The core sends everything again when the connection is back; a cancelled ticket expires.
     const dropped = (): void => {};
-    this.#tickets = new Outbox({
+    this.#tickets = new Outbox<Ticket<Written>>({
       bus,
       bytesOf: ticketBytes,
       encode: (model, tickets) => encodeTickets({ ingress, model, tickets }),

@@ -3,7 +3,6 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
 import { type Bus, connectBus, serveMicro, watchNamesake } from "@millrace/bus";
 import { clockHook, serveHooks } from "@millrace/faults";
 import { subjects } from "@millrace/protocol";
@@ -28,10 +27,6 @@ import { fields, type SchedulerConfig } from "./config.ts";
 import { openMailbox } from "./mailbox.ts";
 import { Performer } from "./performer.ts";
 import { TimedCore } from "./timed-core.ts";
-
-// Its 12 MB are headers: collected when they have doubled, not at five times their size as where
-// tensors come and go.
-setFlagsFromString("--heap-growing-percent=100");
 
 const VERSION = "0.1.0";
 const DRAIN_LOOK_MS = 20;
