@@ -20,6 +20,8 @@ export interface Scenario {
 export const BENCH_DEVICES = ["cpu", "cuda", "webgpu"] as const;
 export type BenchDevice = (typeof BENCH_DEVICES)[number];
 
+/** What is measured has compiled by then what it runs. */
+export const COMPILE_MS = 4_000;
 const WARM_MS = 500;
 
 export class Bench implements AsyncDisposable {

@@ -4,16 +4,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BenchModelName } from "@millrace/examples";
 import { Alone } from "./alone.ts";
-import { inTurns, type Scenario } from "./bench.ts";
+import { COMPILE_MS, inTurns, type Scenario } from "./bench.ts";
 import { startFloor } from "./floor.ts";
 import { inferOnce, type Target } from "./requests.ts";
 import { type Pair, pairedRow, ratioAtLeast } from "./rows.ts";
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 const RUN_MS = 4_000;
 const ALONE_MS = 2_000;
-/** The services are compiled by then, as onnxruntime is warm when its best batch is found. */
-const COMPILE_MS = 4_000;
 
 interface Saturated {
   readonly name: BenchModelName;

@@ -97,7 +97,7 @@ export class FleetModel {
     worker.busyUntilUs = atUs;
     worker.seen = id;
     worker.held.add(id);
-    const done = { worker: workerId, incarnation: 1, id, model, rows, computeUs };
+    const done = { worker: workerId, incarnation: 1, id, seen: id, model, rows, computeUs };
     this.#finishes.push({ atUs, worker, frame: { ...done, outcome: "ran", backlogUs: 0 } });
   }
 
@@ -109,7 +109,8 @@ export class FleetModel {
     const { worker, frame } = next;
     worker.held.delete(frame.id);
     worker.progress++;
-    return { ...frame, backlogUs: Math.max(0, worker.busyUntilUs - nowUs) };
+    const { seen, busyUntilUs } = worker;
+    return { ...frame, seen, backlogUs: Math.max(0, busyUntilUs - nowUs) };
   }
 
   /** The next worker whose heartbeat is due; they are spread evenly over the period. */

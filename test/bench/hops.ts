@@ -1,12 +1,12 @@
 /** Scenarios that hold the cluster against the floor: what the features cost on the way. */
 
 import type { BenchModelName } from "@millrace/examples";
-import { type Bench, checkSame, inTurns, type Scenario } from "./bench.ts";
+import { type Bench, checkSame, COMPILE_MS, inTurns, type Scenario } from "./bench.ts";
 import { startFloor } from "./floor.ts";
 import type { LoadFigures } from "./load.ts";
 import { type Pair, pairedRow, ratioAtLeast, ratioAtMost, type Row } from "./rows.ts";
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 const RUN_MS = 2_500;
 
 interface Figures {
@@ -25,6 +25,9 @@ async function compare(
   await using floor = await startFloor(bench, model);
   const below = { host: cluster.host, port: floor.port };
   await checkSame(below, cluster, model);
+  for (const target of [below, cluster]) {
+    await bench.load(target, model, Math.max(...connections), COMPILE_MS);
+  }
   const pairs = new Map<number, readonly Figures[]>();
   for (const count of connections) {
     bench.say(`${name}: ${count} connections, ${ROUNDS} rounds of the floor and the cluster`);

@@ -32,11 +32,17 @@ export interface Formed {
   readonly rows: number;
   /** The most urgent tier in the batch. */
   readonly tier: Tier;
-  readonly estimateUs: number;
+  /** What it is expected to take. */
+  readonly meanUs: number;
   /** The latest moment at which the batch is expected to meet every deadline in it. */
   readonly latestStartUs: number;
-  /** Taken from the queue because no device of this class can finish them in time. */
-  readonly missed: readonly Queued[];
+  /** Taken from the queue because this device cannot finish them in time, with their places. */
+  readonly missed: readonly Placed[];
+}
+
+export interface Placed {
+  readonly entry: Queued;
+  readonly tier: Tier;
 }
 
 interface Growing {
@@ -51,6 +57,7 @@ interface Growing {
 /**
  * Takes a batch out of the queue for a device that can start it at `startUs`.
  * A ticket that is to run alone is a batch of its own.
+ * @param only `batch`: of what was sent as batch, however much waits that is more urgent.
  * @returns entries in the order of the queue; none when nothing fits or `accepts` refuses the head.
  */
 export function formBatch(
@@ -60,10 +67,18 @@ export function formBatch(
   nowUs: number,
   startUs: number,
   accepts: (entry: Queued) => boolean,
+  only?: "batch",
 ): Formed {
   queue.age(nowUs);
-  const missed: Queued[] = [];
-  const passedOver: { entry: Queued; tier: Tier }[] = [];
+  const batchWork = only === "batch" ? queue.batchWork() : undefined;
+  let at = 0;
+  const take = (entry: Queued): void => {
+    if (batchWork === undefined) queue.pop();
+    else queue.remove(entry);
+    at++;
+  };
+  const missed: Placed[] = [];
+  const passedOver: Placed[] = [];
   const batch: Growing = {
     entries: [],
     rows: 0,
@@ -75,39 +90,40 @@ export function formBatch(
   let tier: Tier = 2;
   const startByUs = startUs + limits.marginUs;
   while (batch.rows < limits.rowsMax && passedOver.length < PASSED_OVER_MAX) {
-    const head = queue.peek();
+    const head = batchWork === undefined ? queue.peek() : batchWork[at];
     if (head === undefined) break;
     const headTier = head.tier as Tier;
     // Before its deadline: what is not for this device says nothing of the ticket's chances.
     if (batch.entries.length === 0 && !accepts(head)) {
-      queue.pop();
+      take(head);
       passedOver.push({ entry: head, tier: headTier });
       continue;
     }
     if (startByUs + profile.meanUs(head.ticket.rows) > head.deadlineUs) {
-      queue.pop();
-      missed.push(head);
+      take(head);
+      missed.push({ entry: head, tier: headTier });
       continue;
     }
     if (batch.entries.length === 0) {
       tier = headTier;
     } else if (!joins(batch, head, tier, profile, limits, startByUs) || !accepts(head)) {
       if (!fits(batch, head)) {
-        queue.pop();
+        take(head);
         passedOver.push({ entry: head, tier: headTier });
         continue;
       }
       break;
     }
-    queue.pop();
+    take(head);
     add(batch, head);
     if (head.ticket.alone) break;
   }
   for (const { entry, tier: place } of passedOver) queue.restore(entry, place);
-  const estimateUs = batch.entries.length === 0 ? 0 : profile.estimateUs(batch.rows);
+  const { entries, rows } = batch;
+  const meanUs = entries.length === 0 ? 0 : profile.meanUs(rows);
   // By the time that admits to the batch: a stricter one would forbid the start that is planned.
-  const latestStartUs = batch.deadlineUs - limits.marginUs - profile.meanUs(batch.rows);
-  return { entries: batch.entries, rows: batch.rows, tier, estimateUs, latestStartUs, missed };
+  const latestStartUs = batch.deadlineUs - limits.marginUs - meanUs;
+  return { entries, rows, tier, meanUs, latestStartUs, missed };
 }
 
 function add(batch: Growing, entry: Queued): void {
@@ -142,7 +158,9 @@ function joins(
   const rows = batch.rows + entry.ticket.rows;
   if (rows > limits.rowsMax || !fits(batch, entry)) return false;
   const us = profile.meanUs(rows);
-  if (us > limits.sliceUsMax[tier]) return false;
+  // I4: what has moved up is before others by then, and no longer in their way for it.
+  const sentAs = (batch.entries[0] as Queued).ticket.tier;
+  if (us > limits.sliceUsMax[tier > sentAs ? tier : sentAs]) return false;
   const fetchUs = batch.remote || entry.ticket.remote ? limits.fetchUs : 0;
   return startByUs + fetchUs + us <= Math.min(batch.deadlineUs, entry.deadlineUs);
 }

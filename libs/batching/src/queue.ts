@@ -6,6 +6,7 @@
 
 import { Heap } from "@millrace/std";
 import type { Ticket, Tier } from "@millrace/protocol";
+import { DueRows } from "./due.ts";
 
 /** A ticket in a queue, or in a batch. Mutable only in its place. */
 export interface Queued {
@@ -35,10 +36,9 @@ const earlier = (a: Queued, b: Queued): boolean =>
 /** Entries leave the heap and the arrival order lazily: an entry whose `tier` differs is gone. */
 class TierQueue {
   readonly heap = new Heap<Queued>(earlier);
-  readonly arrivals: Queued[] = [];
+  arrivals: Queued[] = [];
   arrivalsHead = 0;
-  /** Of what came since the tier was last empty. */
-  latestUs = -Infinity;
+  readonly due = new DueRows();
 }
 
 export class ModelQueue {
@@ -74,19 +74,11 @@ export class ModelQueue {
     return rows;
   }
 
-  /**
-   * Rows that are served before a ticket of the tier with this deadline, about: the deadlines of
-   * what waits are taken to be spread evenly between the earliest and the latest.
-   */
+  /** Rows that are served before a ticket of the tier with this deadline, to within 50 ms of it. */
   rowsAhead(tier: Tier, deadlineUs: number): number {
-    const rows = this.#rows[tier];
-    const above = this.rowsThrough(tier) - rows;
-    if (rows === 0) return above;
-    const { latestUs } = this.#tiers[tier];
-    const earliestUs = this.#top(tier)?.deadlineUs ?? latestUs;
-    if (deadlineUs >= latestUs) return above + rows;
-    if (deadlineUs <= earliestUs) return above;
-    return above + (rows * (deadlineUs - earliestUs)) / (latestUs - earliestUs);
+    const rows = this.rowsThrough(tier);
+    if (this.#rows[tier] === 0 || deadlineUs === Infinity) return rows;
+    return rows - this.#rows[tier] + this.#tiers[tier].due.before(deadlineUs);
   }
 
   push(entry: Queued): void {
@@ -111,6 +103,18 @@ export class ModelQueue {
     return this.#top(0) ?? this.#top(1) ?? this.#top(2);
   }
 
+  /** What was sent as batch, wherever it has moved up to, the earliest deadline first. O(n). */
+  batchWork(): readonly Queued[] {
+    // One that moved up and was put back is in its heap twice.
+    const found = new Set<Queued>();
+    for (const tier of [0, 1, 2] as const) {
+      for (const entry of this.#tiers[tier].heap.values()) {
+        if (entry.tier === tier && entry.ticket.tier === BATCH) found.add(entry);
+      }
+    }
+    return [...found].sort((a, b) => (earlier(a, b) ? -1 : 1));
+  }
+
   /** The tier of `peek`, without ageing: cheap enough for every device that looks for work. */
   get topTier(): Tier | undefined {
     if (this.#rows[0] > 0) return 0;
@@ -127,7 +131,12 @@ export class ModelQueue {
     return top;
   }
 
-  /** Puts back what `pop` gave, before the next `age`: it keeps its place in the arrival order. */
+  /** Takes one of `batchWork`. */
+  remove(entry: Queued): void {
+    this.#leave(entry);
+  }
+
+  /** Puts back what was taken, before the next `age`: it keeps its place in the arrival order. */
   restore(entry: Queued, tier: Tier): void {
     entry.tier = tier;
     this.#enter(entry, tier);
@@ -160,29 +169,38 @@ export class ModelQueue {
   /** Takes the tickets that match, wherever they wait. O(n): for cancellations and sweeps. */
   take(matches: (entry: Queued) => boolean): readonly Queued[] {
     const taken: Queued[] = [];
-    for (let tier = 0; tier < 3; tier++) {
-      for (const entry of this.#tiers[tier as Tier].heap.values()) {
+    for (const tier of [0, 1, 2] as const) {
+      const { heap, arrivals } = this.#tiers[tier];
+      const before = taken.length;
+      for (const entry of heap.values()) {
         if (entry.tier !== tier || !matches(entry)) continue;
         // At once: an entry that moved up and was put back is in the heap twice.
         this.#leave(entry);
         taken.push(entry);
       }
+      if (taken.length === before) continue;
+      // I6: they have bodies, and below tickets that are always more urgent they would stay long.
+      heap.removeWhere((entry) => entry.tier !== tier);
+      const waiting = arrivals.slice(this.#tiers[tier].arrivalsHead);
+      this.#tiers[tier].arrivals = waiting.filter((entry) => entry.tier === tier);
+      this.#tiers[tier].arrivalsHead = 0;
     }
     return taken;
   }
 
   #enter(entry: Queued, tier: Tier): void {
     const queue = this.#tiers[tier];
-    if (this.#rows[tier] === 0) queue.latestUs = -Infinity;
-    queue.latestUs = Math.max(queue.latestUs, entry.deadlineUs);
     queue.heap.push(entry);
+    queue.due.add(entry.deadlineUs, entry.ticket.rows);
     this.#rows[tier] += entry.ticket.rows;
     if (entry.ticket.tier === BATCH) this.#batchRows += entry.ticket.rows;
     this.#size++;
   }
 
   #leave(entry: Queued): void {
-    this.#rows[entry.tier as Tier] -= entry.ticket.rows;
+    const tier = entry.tier as Tier;
+    this.#tiers[tier].due.add(entry.deadlineUs, -entry.ticket.rows);
+    this.#rows[tier] -= entry.ticket.rows;
     if (entry.ticket.tier === BATCH) this.#batchRows -= entry.ticket.rows;
     this.#size--;
     entry.tier = 3;

@@ -79,8 +79,28 @@ describe("forming a batch", () => {
     const late = entry({ deadlineUs: 150 });
     const queue = queueOf(late, entry());
     const formed = formBatch(queue, linear(100, 100), limits, 0, 0, all);
-    expect(formed.missed).toEqual([late]);
+    expect(formed.missed).toEqual([{ entry: late, tier: 1 }]);
     expect(formed.rows).toBe(1);
+  });
+
+  test("for batch work alone what is more urgent is not looked at, however much that is", () => {
+    const urgent = Array.from({ length: 200 }, () => entry({ tier: 1, deadlineUs: 1_000 }));
+    const late = entry({ tier: 2, deadlineUs: 900_000 });
+    const soon = entry({ tier: 2, deadlineUs: 800_000, arrivedUs: -60_000_000 });
+    const queue = queueOf(...urgent, soon, late);
+    queue.age(0);
+    expect(soon.tier).toBeLessThan(2);
+    const formed = formBatch(queue, linear(100, 10), limits, 0, 0, all, "batch");
+    expect(formed.entries).toEqual([soon, late]);
+    expect(queue.size).toBe(200);
+    expect(queue.batchRows).toBe(0);
+  });
+
+  test("batch work that has moved up is cut to the slice of batch work", () => {
+    const old = Array.from({ length: 8 }, () => entry({ tier: 2, arrivedUs: -60_000_000 }));
+    const formed = formBatch(queueOf(...old), linear(100, 400), limits, 0, 0, all);
+    expect(formed.tier).toBeLessThan(2);
+    expect(formed.rows).toBe(2);
   });
 
   test("batch work is cut to its slice, and realtime is not", () => {
@@ -135,11 +155,9 @@ describe("forming a batch", () => {
           const finishUs = startUs + profile.meanUs(formed.rows);
           for (const { deadlineUs } of formed.entries)
             expect(finishUs).toBeLessThanOrEqual(deadlineUs);
-          for (const {
-            deadlineUs,
-            ticket: { rows },
-          } of formed.missed) {
-            expect(startUs + profile.meanUs(rows)).toBeGreaterThan(deadlineUs);
+          for (const { entry: missed } of formed.missed) {
+            const { deadlineUs, ticket: each } = missed;
+            expect(startUs + profile.meanUs(each.rows)).toBeGreaterThan(deadlineUs);
           }
           expect(formed.entries.length + formed.missed.length + queue.size).toBe(tickets.length);
         },

@@ -58,13 +58,21 @@ describe("queue", () => {
 
   test("rows ahead of a deadline are those above, and the part of the tier due before", () => {
     const queue = new ModelQueue(options);
-    for (let at = 0; at < 10; at++) queue.push(entry({ tier: 1, deadlineUs: 1_000 + 100 * at }));
-    for (let at = 0; at < 3; at++) queue.push(entry({ tier: 0, deadlineUs: 9_000 }));
-    expect(queue.rowsAhead(1, 900)).toBe(3);
-    expect(queue.rowsAhead(1, 1_450)).toBe(8);
-    expect(queue.rowsAhead(1, 5_000)).toBe(13);
-    expect(queue.rowsAhead(0, 5_000)).toBe(0);
+    const SECOND_US = 1_000_000;
+    for (let at = 1; at <= 10; at++) {
+      queue.push(entry({ tier: 1, deadlineUs: SECOND_US + 100_000 * at }));
+    }
+    for (let at = 0; at < 3; at++) queue.push(entry({ tier: 0, deadlineUs: 9 * SECOND_US }));
+    expect(queue.rowsAhead(1, SECOND_US)).toBe(3);
+    expect(queue.rowsAhead(1, 1.45 * SECOND_US)).toBe(7);
+    expect(queue.rowsAhead(1, 5 * SECOND_US)).toBe(13);
+    expect(queue.rowsAhead(0, 5 * SECOND_US)).toBe(0);
     expect(queue.rowsAhead(2, Infinity)).toBe(13);
+    // One long timeout among them does not put the others behind a ticket.
+    queue.push(entry({ tier: 1, deadlineUs: 600 * SECOND_US }));
+    expect(queue.rowsAhead(1, 5 * SECOND_US)).toBe(13);
+    while (queue.pop() !== undefined);
+    expect(queue.rowsAhead(1, 601 * SECOND_US)).toBe(0);
   });
 
   test("a ticket put back keeps its place", () => {

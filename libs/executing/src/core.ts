@@ -9,7 +9,7 @@
  * I6  batches, bodies, residents, schedulers and reruns are bounded; see `options.ts`
  */
 
-import type { AssignmentFrame, Device, Fault } from "@millrace/protocol";
+import type { AssignmentFrame, Device, DoneOutcome, Fault } from "@millrace/protocol";
 import { fault } from "@millrace/protocol";
 import { formatUs, unreachable } from "@millrace/std";
 import { Batch, type Part, rowsOf } from "./batch.ts";
@@ -291,18 +291,18 @@ export class WorkerCore {
 
   /** `computeUs` is that of one run with `rows` rows, so that it can be learned from. */
   #done(
-    frame: AssignmentFrame,
+    { scheduler, incarnation, id, model }: AssignmentFrame,
     rows: number,
     computeUs: number,
     nowUs: number,
     effects: WorkerEffect[],
   ): void {
-    const { scheduler, incarnation, id, model } = frame;
-    const outcome = rows > 0 ? "ran" : "refused";
+    const outcome: DoneOutcome = rows > 0 ? "ran" : "refused";
     const worker = this.#options.id;
     const backlogUs = this.#backlogUs(nowUs);
-    const done = { worker, incarnation, id, model, outcome, rows, computeUs, backlogUs } as const;
-    effects.push({ type: "done", scheduler, frame: done });
+    const seen = this.#seen.last(scheduler) ?? id;
+    const frame = { worker, incarnation, id, seen, model, outcome, rows, computeUs, backlogUs };
+    effects.push({ type: "done", scheduler, frame });
   }
 
   /**
@@ -391,9 +391,9 @@ export class WorkerCore {
 
   #backlogUs(nowUs: number): number {
     const { running, onSinceUs } = this.#handed;
-    const estimateUs = this.#queue.estimateUs();
-    if (running === undefined) return estimateUs;
-    const spentUs = Math.min(running.batch.frame.estimateUs, nowUs - onSinceUs);
-    return estimateUs - spentUs;
+    const expectedUs = this.#queue.expectedUs();
+    if (running === undefined) return expectedUs;
+    const spentUs = Math.min(running.batch.frame.expectedUs, nowUs - onSinceUs);
+    return expectedUs - spentUs;
   }
 }

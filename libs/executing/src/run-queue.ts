@@ -58,9 +58,9 @@ export class RunQueue {
   }
 
   /** Estimated time on the device of everything held. */
-  estimateUs(): number {
+  expectedUs(): number {
     let sum = 0;
-    for (const batch of this.#batches) sum += batch.frame.estimateUs;
+    for (const batch of this.#batches) sum += batch.frame.expectedUs;
     return sum;
   }
 

@@ -39,6 +39,11 @@ export class SeenAssignments {
     return true;
   }
 
+  /** The highest id from the scheduler; undefined for one that is forgotten. */
+  last(scheduler: string): number | undefined {
+    return this.#schedulers.get(scheduler)?.seen;
+  }
+
   forget(scheduler: string): void {
     this.#schedulers.delete(scheduler);
   }

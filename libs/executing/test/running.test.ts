@@ -175,8 +175,8 @@ describe("the device's turn", () => {
   test("estimates what is still to do, less what the running batch has used", () => {
     const rig = new WorkerRig();
     rig.ready(modelSpec("digits"));
-    rig.assign("digits@1", [item(1)], { estimateUs: 500 });
-    rig.assign("digits@1", [item(2)], { estimateUs: 300 });
+    rig.assign("digits@1", [item(1)], { expectedUs: 500 });
+    rig.assign("digits@1", [item(2)], { expectedUs: 300 });
     rig.nowUs += 200;
     const { dones } = rig.assign("unknown@1", [item(3)]);
     expect(dones).toMatchObject([{ outcome: "refused", backlogUs: 600 }]);

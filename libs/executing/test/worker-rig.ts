@@ -150,7 +150,7 @@ export class WorkerRig {
       model,
       tier: (items[0]?.tier ?? 1) satisfies Tier,
       startWithinUs: 5_000_000,
-      estimateUs: 1_000,
+      expectedUs: 1_000,
       items,
       ...fields,
     };

@@ -95,7 +95,7 @@ export const decodeAssignment = (bytes: Uint8Array): Result<AssignmentFrame, Fau
     const id = reader.u32();
     const incarnation = reader.u32();
     const startWithinUs = reader.u32();
-    const estimateUs = reader.u32();
+    const expectedUs = reader.u32();
     const tier = readTier(reader.u8());
     const ingresses: string[] = [];
     for (let left = reader.u16(); left > 0; left--) ingresses.push(reader.ascii());
@@ -120,7 +120,7 @@ export const decodeAssignment = (bytes: Uint8Array): Result<AssignmentFrame, Fau
         tail: reader.raw(reader.u32()),
       });
     }
-    return { scheduler, model, id, incarnation, startWithinUs, estimateUs, tier, items };
+    return { scheduler, model, id, incarnation, startWithinUs, expectedUs, tier, items };
   });
 
 export const decodeDone = (bytes: Uint8Array): Result<DoneFrame, Fault> =>
@@ -129,6 +129,7 @@ export const decodeDone = (bytes: Uint8Array): Result<DoneFrame, Fault> =>
     model: reader.ascii(),
     incarnation: reader.u32(),
     id: reader.u32(),
+    seen: reader.u32(),
     outcome: reader.u8() === 0 ? "ran" : "refused",
     rows: reader.u32(),
     computeUs: reader.u32(),

@@ -85,7 +85,7 @@ export function encodeAssignment(frame: AssignmentFrame): Uint8Array {
   writer.u32(frame.id);
   writer.u32(frame.incarnation);
   writer.u32(frame.startWithinUs);
-  writer.u32(frame.estimateUs);
+  writer.u32(frame.expectedUs);
   writer.u8(frame.tier);
   writer.u16(ingresses.length);
   for (const ingress of ingresses) writer.ascii(ingress);
@@ -107,12 +107,13 @@ export function encodeAssignment(frame: AssignmentFrame): Uint8Array {
 }
 
 export function encodeDone(frame: DoneFrame): Uint8Array {
-  const writer = new ByteWriter(25 + frame.worker.length + frame.model.length);
+  const writer = new ByteWriter(29 + frame.worker.length + frame.model.length);
   head(writer, "done");
   writer.ascii(frame.worker);
   writer.ascii(frame.model);
   writer.u32(frame.incarnation);
   writer.u32(frame.id);
+  writer.u32(frame.seen);
   writer.u8(frame.outcome === "ran" ? 0 : 1);
   writer.u32(frame.rows);
   writer.u32(frame.computeUs);

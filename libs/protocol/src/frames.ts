@@ -105,7 +105,8 @@ export interface AssignmentFrame {
    * stale. Its mates may begin later by as much as their deadlines are later.
    */
   readonly startWithinUs: number;
-  readonly estimateUs: number;
+  /** What the run is expected to take. */
+  readonly expectedUs: number;
   readonly items: readonly AssignmentItem[];
 }
 
@@ -115,12 +116,14 @@ export interface DoneFrame {
   readonly worker: string;
   readonly incarnation: number;
   readonly id: number;
+  /** The highest id from this scheduler that `backlogUs` includes. */
+  readonly seen: number;
   readonly model: string;
   readonly outcome: DoneOutcome;
   readonly rows: number;
   /** Time on the device alone, 0 when refused. */
   readonly computeUs: number;
-  /** Estimated time until everything the worker still holds is done. */
+  /** Expected time until everything the worker still holds is done. */
   readonly backlogUs: number;
 }
 

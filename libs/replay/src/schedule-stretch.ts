@@ -228,6 +228,7 @@ class Trial {
       worker: device.id,
       incarnation,
       id,
+      seen: device.held.reduce((seen, held) => Math.max(seen, held.id), id),
       model,
       outcome: "ran",
       rows: items.length,

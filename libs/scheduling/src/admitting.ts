@@ -176,7 +176,7 @@ export class Admitting {
       return this.#effects.refuse(ingress, ticket, "QUEUE_FULL", message, 0);
     }
     const deadlineUs = nowUs + ticket.remainingUs;
-    const takesUs = othersUs === undefined ? 0 : this.#takesUs(model, ticket, othersUs, deadlineUs);
+    const takesUs = othersUs === undefined ? 0 : this.#takesUs(model, ticket, othersUs, nowUs);
     const { marginUs, reserve } = this.#options;
     const carefulUs = this.#calibrated(model, ticket, takesUs, nowUs) * (1 + reserve);
     if (nowUs + carefulUs + marginUs > deadlineUs) {
@@ -218,10 +218,11 @@ export class Admitting {
   }
 
   /** Wait and run of a ticket that arrives now. */
-  #takesUs(model: ModelState, ticket: Ticket, othersUs: number, deadlineUs: number): number {
-    const holders = this.#pool.holders(model.ref).size;
+  #takesUs(model: ModelState, ticket: Ticket, othersUs: number, nowUs: number): number {
     // On how many devices the queue will be served that waits for a copy is not known.
-    const ahead = holders === 0 ? 0 : model.queue.rowsAhead(ticket.tier, deadlineUs) / holders;
+    const isAway = this.#pool.holders(model.ref).size === 0;
+    const rows = isAway ? 0 : model.queue.rowsAhead(ticket.tier, nowUs + ticket.remainingUs);
+    const ahead = rows / this.#waits.devices(model, nowUs);
     return Math.ceil(othersUs + model.batchEndsUs(ahead, ticket.rows));
   }
 
@@ -229,8 +230,8 @@ export class Admitting {
    * The same by what became of those before it. What it takes without any wait is left as it is:
    * else nothing might be admitted from which to learn better.
    */
-  #calibrated(model: ModelState, { rows }: Ticket, takesUs: number, nowUs: number): number {
-    const factor = model.calibration.factor(nowUs);
+  #calibrated(model: ModelState, { rows, tier }: Ticket, takesUs: number, nowUs: number): number {
+    const factor = model.calibrations[tier].factor(nowUs);
     // Mostly: every ticket comes by here.
     if (factor === 1) return takesUs;
     return takesUs + Math.max(0, takesUs - model.fastestUs(rows)) * (factor - 1);

@@ -288,7 +288,7 @@ export class SchedulerCore {
         ...(model.isMissed(nowUs) ? { missed: true } : {}),
         waitUs: this.#waits.waitUs(model, 1, nowUs),
         computeUs: Math.ceil(model.fastestUs(1)),
-        ...(model.queue.size > 0 ? { queueUs: this.#waits.tiersUs(model) } : {}),
+        ...(model.queue.size > 0 ? { queueUs: this.#waits.tiersUs(model, nowUs) } : {}),
         rowsPerSecond,
         ...(batch.queuedRows > 0 || batch.rowsPerSecond > 0 ? { batch } : {}),
       });
@@ -303,6 +303,8 @@ export class SchedulerCore {
     this.#residency.request(this.#options.heartbeatUs);
     for (const model of this.#models.waiting) {
       this.#admitting.refuseUnservable(model, this.#aloneSinceUs, nowUs);
+      // A model that others are always served before has no batch formed, which would do it.
+      model.queue.age(nowUs);
       if (model.queue.size === 0) this.#models.waiting.delete(model);
       else this.#dispatching.dispatch(model, nowUs);
     }

@@ -4,7 +4,13 @@
  * urgent work among its models when it is about to be free.
  */
 
-import { type BatchLimits, formBatch, type Queued, worthWaitingUs } from "@millrace/batching";
+import {
+  type BatchLimits,
+  formBatch,
+  type Placed,
+  type Queued,
+  worthWaitingUs,
+} from "@millrace/batching";
 import {
   type DevicePool,
   type DeviceState,
@@ -104,7 +110,7 @@ export class Dispatching {
       const { ref } = model;
       const device =
         this.#pool.pick(ref, tier, nowUs, spills, isSuspect(model), wish, tried) ??
-        this.#spilling.overtaken(model, tier, nowUs, tried);
+        this.#spilling.overtaken(model, nowUs, tried);
       if (device === undefined) break;
       if (this.#send(model, device, nowUs)) continue;
       if (model.held !== undefined && model.heldFor === undefined) break;
@@ -112,6 +118,16 @@ export class Dispatching {
       (tried ??= new Set()).add(device);
     }
     this.#settle(model);
+    if (model.queue.size > 0) this.#feedEarly(model, nowUs);
+  }
+
+  /** Devices that take full batches already, where this model's has just become full. */
+  #feedEarly(model: ModelState, nowUs: number): void {
+    let scanned = 0;
+    for (const device of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX || !this.isFull(model, device)) break;
+      if (this.#pool.takesFull(device, nowUs)) this.feed(device, nowUs);
+    }
   }
 
   /** The device looks for the most urgent work among its models. */
@@ -132,7 +148,7 @@ export class Dispatching {
     }
     while (device.outstanding.size > 1) {
       const model = this.#mostUrgent(device, tried, nowUs);
-      if (model === undefined || !this.#spilling.goesAhead(model, device, nowUs)) break;
+      if (model === undefined || this.#spilling.overtaken(model, nowUs) !== device) break;
       if (!this.#send(model, device, nowUs)) (tried ??= new Set()).add(model);
       this.#settle(model);
     }
@@ -207,12 +223,13 @@ export class Dispatching {
     const isForBatch = this.#spilling.isForBatch(model, device, topTier, nowUs);
     const startUs = Math.max(nowUs, device.freeForUs(isForBatch ? 2 : topTier));
     const accepts = ({ avoid, ticket }: Queued): boolean =>
-      avoid !== device.id && !(ticket.alone && isBusy) && !(isForBatch && ticket.tier !== 2);
-    const formed = formBatch(model.queue, profile, limits, nowUs, startUs, accepts);
-    for (const entry of formed.missed) this.#missed(model, entry, profile.meanUs(1), nowUs);
+      avoid !== device.id && !(ticket.alone && isBusy);
+    const only = isForBatch ? "batch" : undefined;
+    const formed = formBatch(model.queue, profile, limits, nowUs, startUs, accepts, only);
+    for (const missed of formed.missed) this.#missed(model, missed, device, nowUs);
     if (formed.entries.length === 0) return false;
     this.#letGo(model);
-    const meanUs = profile.meanUs(formed.rows);
+    const { meanUs } = formed;
     const batch: Batch = { model, entries: formed.entries, rows: formed.rows };
     const alone = formed.entries[0]?.ticket.alone === true;
     const id = device.sent(batch, formed.tier, meanUs, nowUs, alone);
@@ -229,7 +246,7 @@ export class Dispatching {
         model: model.ref,
         tier: formed.tier,
         startWithinUs: Math.max(0, formed.latestStartUs - nowUs),
-        estimateUs: formed.estimateUs,
+        expectedUs: Math.ceil(meanUs),
         items: formed.entries.map((entry) => itemOf(entry, nowUs)),
       },
     });
@@ -238,15 +255,37 @@ export class Dispatching {
     return true;
   }
 
-  /** A device class that is not the fastest gives the ticket back: another may still make it. */
-  #missed(model: ModelState, entry: Queued, meanUs: number, nowUs: number): void {
-    if (meanUs > model.fastestUs(1) && entry.deadlineUs > nowUs + model.fastestUs(1)) {
-      model.queue.restore(entry, entry.ticket.tier);
+  /** A ticket is given back where another device may still make it, to the place that it had. */
+  #missed(
+    model: ModelState,
+    { entry, tier }: Placed,
+    device: DeviceState<Batch>,
+    nowUs: number,
+  ): void {
+    if (this.#isMadeElsewhere(model, entry, device, nowUs)) {
+      model.queue.restore(entry, tier);
       return;
     }
     const message = "no device can finish it before its deadline";
     model.noteDropped(entry, nowUs);
     this.#effects.refuseQueued(entry, "DEADLINE_UNREACHABLE", message, nowUs);
+  }
+
+  #isMadeElsewhere(
+    model: ModelState,
+    { deadlineUs, ticket }: Queued,
+    device: DeviceState<Batch>,
+    nowUs: number,
+  ): boolean {
+    let scanned = 0;
+    for (const other of this.#pool.holders(model.ref)) {
+      if (++scanned > DEVICES_SCANNED_MAX) break;
+      if (other === device || !other.available) continue;
+      const startUs = Math.max(nowUs, other.freeForUs(ticket.tier)) + this.#options.marginUs;
+      if (startUs + model.profileOn(other.device.class).meanUs(ticket.rows) <= deadlineUs)
+        return true;
+    }
+    return false;
   }
 
   /** Holds a short queue back once, while company is worth waiting for and nothing is urgent. */

@@ -19,7 +19,8 @@ export class ModelState {
   readonly ref: string;
   readonly queue: ModelQueue;
   readonly arrivals = new Arrivals();
-  readonly calibration = new Calibration();
+  /** By the tier that tickets were sent as: what is overtaken by design says nothing of others. */
+  readonly calibrations = [new Calibration(), new Calibration(), new Calibration()] as const;
   readonly profiles = new Map<DeviceClass, Profile>();
   /** Undefined while tickets came before the registry's word. */
   spec: ModelSpec | undefined;
@@ -40,6 +41,9 @@ export class ModelState {
   held: Queued | undefined;
   /** The zone whose devices it is held for; undefined where it is held for company. */
   heldFor: string | undefined;
+  /** How many devices it has, by what they are worth, and until when that is taken to hold. */
+  devices = 1;
+  devicesUntilUs = -Infinity;
   /** When its queue is next looked through for what is out of reach; Infinity when it is not. */
   lookAtUs = Infinity;
 
@@ -59,8 +63,8 @@ export class ModelState {
   }
 
   /** The ticket would have taken until its deadline at least. */
-  noteDropped({ arrivedUs, deadlineUs, predictedUs }: Queued, nowUs: number): void {
-    this.calibration.observe(predictedUs, deadlineUs - arrivedUs, nowUs);
+  noteDropped({ arrivedUs, deadlineUs, predictedUs, ticket }: Queued, nowUs: number): void {
+    this.calibrations[ticket.tier].observe(predictedUs, deadlineUs - arrivedUs, nowUs);
   }
 
   /** Nobody waits, but for the load came those too late who may ask again. */

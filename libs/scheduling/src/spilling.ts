@@ -3,6 +3,7 @@
  * where that one is too busy, and a device whose less urgent work can be overtaken.
  */
 
+import type { Queued } from "@millrace/batching";
 import type { DevicePool, DeviceState } from "@millrace/placement";
 import type { Tier } from "@millrace/protocol";
 import type { Batch } from "./dispatching.ts";
@@ -21,7 +22,7 @@ export class Spilling {
   /**
    * May this device serve this tier of the model now? Batch work may use any idle device. Realtime
    * and standard use a CPU only when no accelerator has the model, or when the CPU is expected to
-   * finish sooner than the accelerators would get to it.
+   * finish sooner than the accelerators would.
    */
   spills(model: ModelState, device: DeviceState<Batch>, tier: Tier, nowUs: number): boolean {
     if (device.accelerator || tier === 2) return true;
@@ -49,27 +50,27 @@ export class Spilling {
     return !this.spills(model, device, topTier, nowUs);
   }
 
-  /** A device where the model's most urgent work goes before what is bound there. */
+  /** The soonest device, where the model's most urgent work goes before what is bound there. */
   overtaken(
     model: ModelState,
-    tier: Tier,
     nowUs: number,
-    tried: ReadonlySet<DeviceState<Batch>> | undefined,
+    tried?: ReadonlySet<DeviceState<Batch>>,
   ): DeviceState<Batch> | undefined {
-    if (tier === 2 || isSuspect(model)) return undefined;
+    const tier = model.queue.topTier;
+    if (tier === undefined || tier === 2 || isSuspect(model)) return undefined;
+    const { rows } = (model.queue.peek() as Queued).ticket;
     let scanned = 0;
+    let soonest: DeviceState<Batch> | undefined;
+    let soonestUs = Infinity;
     for (const device of this.#pool.holders(model.ref)) {
       if (++scanned > DEVICES_SCANNED_MAX) break;
-      if (tried?.has(device) !== true && this.goesAhead(model, device, nowUs)) return device;
+      if (!device.available || tried?.has(device) === true) continue;
+      const startUs = Math.max(nowUs, device.freeForUs(tier));
+      const endUs = startUs + model.profileOn(device.device.class).meanUs(rows);
+      if (endUs < soonestUs) [soonest, soonestUs] = [device, endUs];
     }
-    return undefined;
-  }
-
-  goesAhead(model: ModelState, device: DeviceState<Batch>, nowUs: number): boolean {
-    const tier = model.queue.topTier;
-    if (tier === undefined || isSuspect(model) || !this.#pool.takesAhead(device, tier, nowUs))
-      return false;
-    return this.spills(model, device, tier, nowUs);
+    if (soonest === undefined || !this.#pool.takesAhead(soonest, tier, nowUs)) return undefined;
+    return this.spills(model, soonest, tier, nowUs) ? soonest : undefined;
   }
 }
 

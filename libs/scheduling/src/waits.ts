@@ -10,6 +10,8 @@ import type { ModelState, Models } from "./models.ts";
 
 /** Enough for an estimate: a large fleet is not walked for every batch. */
 export const DEVICES_SCANNED_MAX = 16;
+/** Every ticket asks for it. */
+const DEVICES_FRESH_US = 50_000;
 
 export class Waits {
   readonly #models: Models;
@@ -73,13 +75,13 @@ export class Waits {
    */
   othersUs(model: ModelState, tier: Tier, deadlineUs: number, nowUs: number): number | undefined {
     const holders = this.#pool.holders(model.ref);
-    const ownUs = this.queueUs(model, tier, holders.size, deadlineUs);
+    const ownUs = this.queueUs(model, tier, this.devices(model, nowUs), deadlineUs);
     let scanned = 0;
     let soonestUs: number | undefined;
     for (const device of holders) {
       if (++scanned > DEVICES_SCANNED_MAX) break;
       if (!device.available) continue;
-      const hereUs = this.#queuesUs(model, device, tier, deadlineUs);
+      const hereUs = this.#queuesUs(model, device, tier, deadlineUs, nowUs);
       const us =
         Math.max(0, device.freeForUs(tier) - nowUs) +
         hereUs +
@@ -91,11 +93,17 @@ export class Waits {
   }
 
   /** What waits here for the device ahead of the ticket, of models other than its own. */
-  #queuesUs(model: ModelState, device: DeviceState<Batch>, tier: Tier, deadlineUs: number): number {
+  #queuesUs(
+    model: ModelState,
+    device: DeviceState<Batch>,
+    tier: Tier,
+    deadlineUs: number,
+    nowUs: number,
+  ): number {
     let us = 0;
     for (const other of this.candidates(device)) {
       if (other === model) continue;
-      us += this.queueUs(other, tier, this.#pool.holders(other.ref).size, deadlineUs);
+      us += this.queueUs(other, tier, this.devices(other, nowUs), deadlineUs);
     }
     return us;
   }
@@ -118,8 +126,8 @@ export class Waits {
   }
 
   /** Device time of what waits for the model in each tier, shared by its devices. */
-  tiersUs(model: ModelState): [realtime: number, standard: number, batch: number] {
-    const devices = this.#pool.holders(model.ref).size;
+  tiersUs(model: ModelState, nowUs: number): [realtime: number, standard: number, batch: number] {
+    const devices = this.devices(model, nowUs);
     const realtimeUs = this.queueUs(model, 0, devices);
     const standardUs = this.queueUs(model, 1, devices);
     const batchUs = this.queueUs(model, 2, devices);
@@ -130,6 +138,33 @@ export class Waits {
   waitUs(model: ModelState, tier: Tier, nowUs: number): number {
     const othersUs = this.othersUs(model, tier, Infinity, nowUs);
     if (othersUs === undefined) return 0;
-    return Math.ceil(othersUs) + this.queueUs(model, tier, this.#pool.holders(model.ref).size);
+    return Math.ceil(othersUs) + this.queueUs(model, tier, this.devices(model, nowUs));
+  }
+
+  /**
+   * How many of its fastest devices all that serve the model are worth together, at least one: a
+   * CPU that takes twenty times as long is a twentieth of a GPU.
+   */
+  devices(model: ModelState, nowUs: number): number {
+    if (nowUs >= model.devicesUntilUs) {
+      model.devicesUntilUs = nowUs + DEVICES_FRESH_US;
+      model.devices = Math.max(1, this.#worth(model));
+    }
+    return model.devices;
+  }
+
+  #worth(model: ModelState): number {
+    const holders = this.#pool.holders(model.ref);
+    const fastestUs = model.fastestUs(model.rowsMax);
+    let worth = 0;
+    let scanned = 0;
+    for (const { available, device } of holders) {
+      if (scanned === DEVICES_SCANNED_MAX) break;
+      scanned++;
+      if (!available) continue;
+      const profile = model.profileOn(device.class);
+      worth += profile.known ? fastestUs / profile.meanUs(model.rowsMax) : 1;
+    }
+    return scanned === 0 ? 0 : (worth * holders.size) / scanned;
   }
 }

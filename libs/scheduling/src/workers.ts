@@ -113,7 +113,7 @@ export class Workers {
       calibrate(sent.batch, nowUs);
       this.#learnLead(device, sent.batch, frame.backlogUs === 0);
     }
-    device.backlogHeard(frame.backlogUs, frame.id, nowUs);
+    device.backlogHeard(frame.backlogUs, frame.seen, nowUs);
     this.#dispatching.feed(device, nowUs);
   }
 
@@ -271,13 +271,18 @@ export class Workers {
   }
 }
 
-/** By the one of the batch that was worst predicted. */
+/** By the one of each tier in the batch that was worst predicted. */
 function calibrate({ model, entries }: Batch, nowUs: number): void {
-  let worst: Queued | undefined;
+  const worst: (Queued | undefined)[] = [];
   const excessUs = ({ arrivedUs, predictedUs }: Queued): number => nowUs - arrivedUs - predictedUs;
   for (const entry of entries) {
-    if (worst === undefined || excessUs(entry) > excessUs(worst)) worst = entry;
+    const { tier } = entry.ticket;
+    const other = worst[tier];
+    if (other === undefined || excessUs(entry) > excessUs(other)) worst[tier] = entry;
   }
-  if (worst === undefined) return;
-  model.calibration.observe(worst.predictedUs, nowUs - worst.arrivedUs, nowUs);
+  for (const tier of [0, 1, 2] as const) {
+    const entry = worst[tier];
+    if (entry === undefined) continue;
+    model.calibrations[tier].observe(entry.predictedUs, nowUs - entry.arrivedUs, nowUs);
+  }
 }

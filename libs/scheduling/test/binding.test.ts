@@ -1,5 +1,6 @@
 /** How early work is bound to a device, and who goes before what is bound. */
 
+import type { Resident } from "@millrace/protocol";
 import { present } from "@millrace/std";
 import { describe, expect, test } from "vitest";
 import { nextLeadUs } from "../src/lead.ts";
@@ -7,6 +8,16 @@ import { Bench, beat, ready, record, ticket } from "./fixtures.ts";
 
 const A = "a@1";
 const RUN_US = 10_000;
+
+/** Every batch takes the same time. */
+const even = (us: number): Resident => ({
+  ...ready(A),
+  warmUs: [
+    [1, us],
+    [2, us],
+    [4, us],
+  ],
+});
 
 /** A device with a batch of low priority that runs, and a full one that was bound behind it. */
 function boundBatch(): Bench {
@@ -69,7 +80,67 @@ describe("urgent work (I4)", () => {
   });
 });
 
+describe("where two devices have the model", () => {
+  const LONG_US = 50_000;
+  /** Both run a full batch, by their own word for so long yet. */
+  function busy(firstUs: number, secondUs: number): Bench {
+    const bench = new Bench({ fullLeadUs: [24_000, 24_000] });
+    const models = [even(LONG_US)];
+    bench.know(record("a", { maxBatch: 4 }));
+    for (const id of ["gpu-1", "gpu-2"]) bench.hear(beat(id, { models }));
+    for (const first of [1, 5]) {
+      bench.send(A, ...[0, 1, 2, 3].map((more) => ticket(first + more, { tier: 2 })));
+    }
+    bench.pass(LONG_US / 2);
+    for (const [id, backlogUs] of [
+      ["gpu-1", firstUs],
+      ["gpu-2", secondUs],
+    ] as const) {
+      const held = bench.assigned
+        .filter(({ worker }) => worker === id)
+        .map(({ frame }) => frame.id);
+      const assignments = { "scheduler-1": { seen: Math.max(...held), held } };
+      bench.hear({ ...beat(id, { models, assignments }), inFlight: held.length, backlogUs });
+    }
+    return bench;
+  }
+  const FOUR = [11, 12, 13, 14];
+
+  test("a ticket that one cannot make in time waits for the other", () => {
+    const bench = busy(23_500, 3_000);
+    bench.send(A, ...FOUR.map((seq) => ticket(seq, { remainingUs: LONG_US + 20_000 })));
+    expect(bench.codes).toEqual([]);
+    expect(bench.assigned.slice(2).map(({ worker }) => worker)).toEqual(["gpu-2"]);
+  });
+
+  test("urgent work overtakes at the one that is free first, or not at all", () => {
+    const bench = busy(23_500, 3_000);
+    bench.send(A, ...FOUR.map((seq) => ticket(seq, { tier: 2 })));
+    const [bound] = bench.assigned.slice(2);
+    expect(bound?.frame.items).toHaveLength(4);
+    bench.send(A, ticket(90, { tier: 0 }));
+    bench.pass(2_500);
+    expect(bench.assigned.slice(3).map(({ worker }) => worker)).toEqual(["gpu-2"]);
+  });
+});
+
 describe("the lead of a full batch", () => {
+  test("counts what waits at the device once, where that was seen when the last one ended", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 4 }));
+    bench.hear(beat("gpu-1", { models: [even(RUN_US)] }));
+    for (let seq = 0; seq < 40; seq++) bench.send(A, ticket(seq));
+    bench.pass(RUN_US);
+    const [first, second] = bench.assigned;
+    const sent = bench.assigned.length;
+    bench.done(present(first, "the batch that ran"), RUN_US, {
+      backlogUs: RUN_US,
+      seen: present(second, "the batch behind it").frame.id,
+    });
+    bench.pass(RUN_US - 3_500);
+    expect(bench.assigned.length).toBeGreaterThan(sent);
+  });
+
   test("grows where a device ran dry, shrinks otherwise, and keeps to its bounds", () => {
     const bounds = [4_000, 12_000] as const;
     let leadUs = 4_000;

@@ -2,6 +2,7 @@
 
 import {
   type DeviceClass,
+  type DoneFrame,
   isAccelerator,
   type ModelLoad,
   type ModelRecord,
@@ -139,7 +140,12 @@ export class Bench {
     this.step({ type: "ticketsArrived", frame: { ingress: "ingress-1", model, tickets } });
   }
 
-  done({ worker, frame }: Assign, computeUs = 1_000): void {
+  /** @param told what the worker says of the rest; by default that it has nothing more. */
+  done(
+    { worker, frame }: Assign,
+    computeUs = 1_000,
+    told: Partial<Pick<DoneFrame, "backlogUs" | "seen">> = {},
+  ): void {
     const { id, incarnation, model, items } = frame;
     this.step({
       type: "batchDone",
@@ -147,11 +153,13 @@ export class Bench {
         worker,
         incarnation,
         id,
+        seen: id,
         model,
         outcome: "ran",
         rows: items.length,
         computeUs,
         backlogUs: 0,
+        ...told,
       },
     });
   }

@@ -49,6 +49,7 @@ function rig(workers: Record<string, Place>, zone: string | undefined = "east") 
               worker,
               incarnation: 1,
               id: 1,
+              seen: 1,
               model: REF,
               outcome: "ran",
               rows: 1,

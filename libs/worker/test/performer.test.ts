@@ -107,6 +107,7 @@ describe("the performer", () => {
       worker: "gpu-worker-1",
       incarnation: 1,
       id: 1,
+      seen: 1,
       model: "add@1",
       outcome: "ran",
       rows: 1,

@@ -147,7 +147,7 @@ export class Stand implements AsyncDisposable {
       model: modelRef(spec.name, spec.version),
       tier: 1,
       startWithinUs: 5_000_000,
-      estimateUs: 1_000,
+      expectedUs: 1_000,
       items,
       ...fields,
     };
