@@ -5,6 +5,11 @@ import { type Account, ACCOUNTS, type Grant, PERMISSIONS, type User } from "./pe
 
 /** Twice what any frame needs; the server's own hard limit is 64 MiB, and it warns above 8. */
 export const PAYLOAD_BYTES_MAX = 8 * 1024 * 1024;
+/**
+ * What waits for one client: as much as an ingress takes of large answers at a time. By default the
+ * server cuts off whoever has 64 MiB to read, which two answers of 60 MB are that come together.
+ */
+const PENDING_BYTES_MAX = 512 * 1024 * 1024;
 const FILE_STORE_BYTES_MAX = 16 * 1024 ** 3;
 const MEMORY_STORE_BYTES_MAX = 64 * 1024 ** 2;
 
@@ -46,8 +51,9 @@ export function renderServerConfig(config: ServerConfig): string {
     "# A frozen or unreachable client is cut off within three seconds.",
     'ping_interval: "1s"',
     "ping_max: 2",
-    "# A client that does not read holds the server's memory no longer than this.",
+    "# A client that does not read holds the server's memory no longer than this, and no more.",
     'write_deadline: "5s"',
+    `max_pending: ${PENDING_BYTES_MAX}`,
     "",
     "jetstream {",
     `  store_dir: ${quoted(config.storeDirectory)}`,

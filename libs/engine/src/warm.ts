@@ -36,7 +36,8 @@ export async function* loadModel(
   layout: Layout,
   device: SessionDevice,
 ): AsyncGenerator<void, LoadOutcome> {
-  const rssBefore = process.memoryUsage.rss();
+  // The file goes when the session is open: what comes in its place has grown by as much more.
+  const rssBefore = process.memoryUsage.rss() - file.byteLength;
   const widened = hasBfloats(layout) ? widenBfloats(file) : undefined;
   if (widened?.ok === false) return failed(widened.error);
   let session: Session;

@@ -9,6 +9,7 @@ import {
   DEADLINE_US_MAX,
   type Fault,
   JSON_BYTES_MAX,
+  STRINGS_MAX,
   PRIORITIES,
   type Tensor,
   tensorsBytes,
@@ -170,6 +171,12 @@ function readTensor(
   }
   const dims = readShape(slot, input["shape"]);
   const elements = countElements(slot, dims);
+  if (datatype === "BYTES" && elements > STRINGS_MAX) {
+    refuse(
+      "BODY_TOO_LARGE",
+      `input ${show(slot.name)} has ${elements} strings, at most ${STRINGS_MAX}`,
+    );
+  }
   const size = readParameters(input, "an input")["binary_data_size"];
   const data = input["data"];
   if ((size === undefined) === (data === undefined)) {

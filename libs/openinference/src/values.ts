@@ -167,25 +167,29 @@ const EXPECTED: Readonly<Record<Datatype, string>> = {
 
 const utf8 = new TextEncoder();
 
+/** Bytes of UTF-8 for a UTF-16 code unit, at most. */
+const UTF8_PER_UNIT = 3;
+
 /** A u32 length and the UTF-8 bytes per string. */
 function packStrings(slot: InputSlot, runs: unknown[][]): Uint8Array {
-  const encoded: Uint8Array[] = [];
-  let size = 0;
+  let count = 0;
+  let most = 0;
   for (const run of runs) {
     for (const value of run) {
-      if (typeof value !== "string") return wrongValue(slot, encoded.length, value);
-      const bytes = utf8.encode(value);
-      encoded.push(bytes);
-      size += 4 + bytes.length;
+      if (typeof value !== "string") return wrongValue(slot, count, value);
+      count++;
+      most += 4 + UTF8_PER_UNIT * value.length;
     }
   }
-  const target = new Uint8Array(size);
+  const target = new Uint8Array(most);
   const view = new DataView(target.buffer);
   let at = 0;
-  for (const bytes of encoded) {
-    view.setUint32(at, bytes.length, true);
-    target.set(bytes, at + 4);
-    at += 4 + bytes.length;
+  for (const run of runs) {
+    for (const value of run as string[]) {
+      const { written } = utf8.encodeInto(value, target.subarray(at + 4));
+      view.setUint32(at, written, true);
+      at += 4 + written;
+    }
   }
-  return target;
+  return target.slice(0, at);
 }

@@ -332,6 +332,13 @@ describe("binary data", () => {
     );
     expect(refused(single("BYTES", [2]), body, headerBytes)).toMatch(/^WRONG_BYTE_COUNT: /);
   });
+
+  test("so many strings that to read them would stop everything else", () => {
+    const shape = [70_000];
+    const data = shape.flatMap((count) => Array.from({ length: count }, () => ""));
+    const body = json({ inputs: [{ name: "x", datatype: "BYTES", shape, data }] });
+    expect(refused(single("BYTES", [-1]), body)).toMatch(/^BODY_TOO_LARGE: .*70000 strings/);
+  });
 });
 
 describe("the raw form", () => {

@@ -14,6 +14,11 @@ export const BODY_BYTES_MAX = 64 * 1024 * 1024;
 export const JSON_BYTES_MAX = 8 * 1024 * 1024;
 /** Tickets in one frame, and items in one assignment or answer frame. */
 export const FRAME_ITEMS_MAX = 1024;
+/**
+ * Strings in one tensor: to read one costs as much whether it is empty or long, and whoever reads
+ * them does nothing else meanwhile.
+ */
+export const STRINGS_MAX = 65_536;
 export const TENSOR_RANK_MAX = 8;
 export const TENSORS_MAX = 64;
 /** Rows in one batch, whatever a model declares. */

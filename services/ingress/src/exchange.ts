@@ -36,6 +36,19 @@ export interface ExchangeParts {
   readonly arrivedUs: number;
 }
 
+/** Of a buffer that holds little more than the tensors no copy is made. */
+const OTHER_BYTES_MAX = 16 * 1024;
+
+/**
+ * I6: open requests are counted by their tensors. A view keeps the whole body, of which a client
+ * can make nearly all something else.
+ */
+function ownBytes(tensor: Tensor, bodyBytes: number): Tensor {
+  const { bytes } = tensor;
+  if (bytes.buffer.byteLength <= 2 * bodyBytes + OTHER_BYTES_MAX) return tensor;
+  return { ...tensor, bytes: new Uint8Array(bytes) };
+}
+
 export class Exchange {
   readonly seq: number;
   readonly access: Access;
@@ -70,7 +83,7 @@ export class Exchange {
     this.rows = request.rows;
     this.tokens = request.rows * request.length;
     this.bodyBytes = tensorsBytes(request.tensors);
-    this.#tensors = request.tensors;
+    this.#tensors = request.tensors.map((tensor) => ownBytes(tensor, this.bodyBytes));
     this.#trace = traceFor(parts.traceparent);
     // Into the frame itself, and again with a retry: a buffer of its own for each request, and one
     // more copy, would be a large part of what a small one costs.

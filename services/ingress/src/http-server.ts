@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { createServer, type Server, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { errorDocument } from "@millrace/openinference";
 import { ERRORS, type Fault, fault } from "@millrace/protocol";
 import { discard } from "./body.ts";
@@ -35,12 +36,15 @@ export interface HttpListener extends AsyncDisposable {
   readonly port: number;
   /** Takes no more connections; those that are open end with the answer to what they asked. */
   drain(): void;
+  /** Resolves when no request is being read, none waits, and every client has its answer. */
+  idle(): Promise<void>;
 }
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const HEAD_MS_MAX = 10_000;
 /** Longer than the idle time of usual load balancers, which would else meet closed connections. */
 const KEEP_ALIVE_MS = 75_000;
+const IDLE_LOOK_MS = 20;
 /** How exact the two limits on arriving are. */
 const LOOK_MS = 1_000;
 /** Of large responses that clients have not taken yet: as much as of requests, by default. */
@@ -58,8 +62,8 @@ class Listener implements HttpListener {
   readonly #options: HttpOptions;
   readonly #server: HttpServer;
   readonly #untaken: Untaken;
-  /** Per connection, what has not been answered yet, oldest first. */
-  readonly #replies = new WeakMap<Duplex, Reply[]>();
+  /** Per connection, what has not been answered yet, oldest first, and the last one before that. */
+  readonly #replies = new Map<Duplex, Reply[]>();
   #state: "serving" | "draining" = "serving";
 
   constructor(options: HttpOptions) {
@@ -102,6 +106,17 @@ class Listener implements HttpListener {
     this.#server.close();
   }
 
+  async idle(): Promise<void> {
+    while (this.#isBusy()) await sleep(IDLE_LOOK_MS);
+  }
+
+  #isBusy(): boolean {
+    for (const replies of this.#replies.values()) {
+      if (replies.some((reply) => !reply.writableFinished && !reply.destroyed)) return true;
+    }
+    return false;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
     this.#server.closeAllConnections();
@@ -112,6 +127,7 @@ class Listener implements HttpListener {
     this.#replies.set(socket, replies);
     // Also for requests that wait behind another one, whose own responses hear nothing of it.
     socket.once("close", () => {
+      this.#replies.delete(socket);
       for (const reply of replies) if (reply.state !== "answered") this.#options.gone(reply);
     });
   }

@@ -197,6 +197,8 @@ export class Ingress implements AsyncDisposable {
     await Promise.race([this.#jobs.stop(), late]);
     this.#pump.post({ type: "drainBegan" });
     await Promise.race([this.#drained, late]);
+    // What is still read is refused by the core; what is answered is not always taken yet.
+    await Promise.race([this.#listener?.idle(), late]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

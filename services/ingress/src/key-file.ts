@@ -50,7 +50,7 @@ export class KeyFile implements Disposable {
     if (!ring.ok) {
       throw new ConfigError(`MILLRACE_API_KEYS_FILE is "${this.#path}": ${ring.error}`);
     }
-    if (ring.value.size === 0 && this.#anonymous === undefined) {
+    if (this.#isEmpty(ring.value)) {
       throw new ConfigError(
         "there is no API key: set MILLRACE_API_KEYS_FILE to a file made by `millrace key create`" +
           (this.#path === "" ? "" : ` (${this.#path} has none)`),
@@ -73,12 +73,23 @@ export class KeyFile implements Disposable {
 
   reload(): void {
     const ring = this.#read();
-    if (ring.ok) {
+    // A file is empty for a moment where it is written anew in its place.
+    const reason = !ring.ok
+      ? ring.error
+      : this.#isEmpty(ring.value)
+        ? "no key is in it"
+        : undefined;
+    if (ring.ok && reason === undefined) {
       this.#ring = ring.value;
       this.#log.info({ keys: ring.value.size }, "API keys read");
     } else {
-      this.#log.error({ file: this.#path, reason: ring.error }, "API keys not read; the old hold");
+      this.#log.error({ file: this.#path, reason }, "API keys not read; the old hold");
     }
+  }
+
+  /** Nobody could be served. */
+  #isEmpty(ring: KeyRing): boolean {
+    return ring.size === 0 && this.#anonymous === undefined;
   }
 
   [Symbol.dispose](): void {

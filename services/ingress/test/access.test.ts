@@ -117,6 +117,18 @@ describe("the start", () => {
     expect(start).toThrow(/line 2/);
   });
 
+  test("keeps its keys while the file is empty for a moment, and takes what comes then", async () => {
+    const path = join(directory, "keys");
+    await writeFile(path, `${lineOf("a", "s")}\n`);
+    using keys = new KeyFile({ ...config, apiKeysFile: path }, silent);
+    await writeFile(path, "");
+    keys.reload();
+    expect(keys.ring.size).toBe(1);
+    await writeFile(path, `${lineOf("a", "s")}\n${lineOf("b", "t")}\n`);
+    keys.reload();
+    expect(keys.ring.size).toBe(2);
+  });
+
   test.each(["0.0.0.0", "::", "10.0.0.1", "example.com", "127.0.0.1.example.com"])(
     "is refused for anonymous clients on %s",
     (httpHost) => {

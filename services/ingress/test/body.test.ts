@@ -57,6 +57,24 @@ test("bodies of one connection come out whole and in order, however they are cut
   expect(bodies.bytes).toBe(0);
 });
 
+test("a chunked body comes out whole, and is no larger for having many chunks", async () => {
+  await using served = await serve(4_000_000);
+  const { bodies, read, socket } = served;
+  const chunk = "1\r\nx\r\n";
+  const CHUNKS = 300_000;
+  socket.write("POST /x HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n");
+  socket.write(chunk);
+  await soon(() => expect(bodies.bytes).toBe(1));
+  const before = process.memoryUsage().heapUsed;
+  socket.write(chunk.repeat(CHUNKS - 1));
+  await soon(() => expect(bodies.bytes).toBe(CHUNKS));
+  // A buffer object for each would be 60 MB.
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(40_000_000);
+  socket.write("0\r\n\r\n");
+  await soon(() => expect(read[0]).toBe("x".repeat(CHUNKS)));
+  expect(bodies.bytes).toBe(0);
+});
+
 test("a body whose connection breaks is not answered, and its bytes count no longer", async () => {
   await using served = await serve();
   const { bodies, read, socket } = served;

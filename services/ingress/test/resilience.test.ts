@@ -1,5 +1,6 @@
 /** The broker and the scheduler go and come back; requests do not notice, or hear why. */
 
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { subjects } from "@millrace/protocol";
@@ -98,6 +99,26 @@ describe("a drain", () => {
     if (seen === undefined) throw new Error("no ticket");
     stand.answer(seen, seen.tensors);
     expect((await pending).status).toBe(200);
+    await stand.ended;
+  });
+
+  test("refuses what is still being sent when it begins, and cuts nothing off", async () => {
+    const body = JSON.stringify(row(1, 2, 3, 4));
+    const socket = connect({ port: stand.port, host: "127.0.0.1" });
+    let answer = "";
+    const ended = new Promise((resolve) => socket.once("close", resolve));
+    socket.setEncoding("latin1").on("data", (text: string) => (answer += text));
+    socket.write(
+      `POST /v2/models/echo/infer HTTP/1.1\r\nHost: here\r\nContent-Length: ${body.length}\r\n` +
+        `Authorization: Bearer ${stand.key}\r\n\r\n${body.slice(0, 5)}`,
+    );
+    await sleep(100);
+    stand.stop();
+    await sleep(100);
+    socket.write(body.slice(5));
+    await ended;
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toContain("DRAINING");
     await stand.ended;
   });
 
