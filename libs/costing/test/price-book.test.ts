@@ -1,5 +1,6 @@
 /** Price books: what a sound one reads as, and that every wrong one is refused with its line. */
 
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -28,6 +29,13 @@ const problemsOf = (text: string): string[] => {
   const book = parsePriceBook(text);
   return book.ok ? [] : book.error.map(describeProblem);
 };
+
+test("the one of docs/fleet.md is read as it stands", () => {
+  const page = readFileSync(new URL("../../../docs/fleet.md", import.meta.url), "utf8");
+  const text = /## The price book\n[^]*?```json\n([^]*?)```/.exec(page)?.[1] ?? "";
+  const book = parsePriceBook(text);
+  expect(book).toMatchObject({ ok: true, value: { name: "ours" } });
+});
 
 describe("a price book", () => {
   test("is read with prices in micro-dollars", () => {

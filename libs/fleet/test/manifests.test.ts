@@ -180,6 +180,8 @@ const helm = (...args: readonly string[]): string =>
 const render = (...args: readonly string[]): string =>
   helm("template", "millrace", CHART, "--namespace=millrace", "--kube-version=1.35.0", ...args);
 
+const ELASTIC = ["--set", "elastic=true", "--set", "forecaster.prices.name=ours"];
+
 describe.skipIf(!hasHelm)("the chart (with helm, or MILLRACE_TEST_HELM)", () => {
   test("passes its linter", () => {
     expect(helm("lint", "--strict", CHART)).toContain("0 chart(s) failed");
@@ -192,8 +194,9 @@ describe.skipIf(!hasHelm)("the chart (with helm, or MILLRACE_TEST_HELM)", () => 
   test("leaves the counts to whoever scales, where it is told that there is one", () => {
     const replicas = (text: string): number => (text.match(/^ {2}replicas:/gm) ?? []).length;
     expect(replicas(render())).toBe(6);
-    const elastic = render("--set", "elastic=true");
+    const elastic = render(...ELASTIC);
     expect(replicas(elastic)).toBe(4);
+    expect(() => render("--set", "elastic=true")).toThrow(/needs forecaster.prices/);
     const forecaster = read(elastic).find(
       ({ kind, metadata }) => kind === "Deployment" && metadata.name === "forecaster",
     );
@@ -222,7 +225,7 @@ test.skipIf(BINARIES === "")(
     await using plane = await ControlPlane.start(BINARIES);
     const namespace = JSON.stringify({ metadata: { name: "millrace" } });
     await plane.admin({ method: "POST", path: "/api/v1/namespaces", body: namespace });
-    for (const manifest of hasHelm ? read(render("--set", "elastic=true")) : manifests) {
+    for (const manifest of hasHelm ? read(render(...ELASTIC)) : manifests) {
       const { apiVersion, kind, metadata } = manifest;
       const group = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
       const resource = plural[kind] ?? `${kind.toLowerCase()}s`;

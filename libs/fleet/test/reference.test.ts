@@ -25,7 +25,7 @@ test("the fleet files are read as they stand, one of each driver", () => {
 });
 
 test("the hook's documents are what a command gets and what is taken from it", async () => {
-  const [, , , requests = "", answers = ""] = blocks("json");
+  const [, , , , requests = "", answers = ""] = blocks("json");
   const [listed, done, refused] = answers.trim().split("\n");
   const pool = { kind: "gpu", zone: "zone-a", lifecycle: "spot" } as const;
   /** Gets what is on the page and nothing else, and gives the answer. */

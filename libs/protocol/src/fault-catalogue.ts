@@ -191,13 +191,13 @@ export const FAULTS = {
   "gpu-lost": {
     family: "device",
     roles: WORKER_ROLES,
-    help: "the next run fails as a lost CUDA context does; a new process has a device again",
+    help: "the next run fails as a lost CUDA context does; a new process has a device again. Not on a real GPU",
     options: {},
   },
   "gpu-oom": {
     family: "device",
     roles: WORKER_ROLES,
-    help: "runs fail for want of device memory",
+    help: "runs fail for want of device memory; not on a real GPU",
     options: {
       rowsAbove: number(0, 0, 1_000_000, "only runs of more rows"),
       probability: probability(1, "of a run"),

@@ -141,14 +141,14 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
   {
     subject: subjects.schedulerHeartbeat("<scheduler>"),
     from: "scheduler",
-    to: "ingress, scheduler, worker",
+    to: "ingress, scheduler, worker, forecaster, chaos-monkey, millrace command",
     content: "JSON, 10 a second",
     meaning: "alive; queue, wait and rate of each model with work",
   },
   {
     subject: subjects.workerHeartbeat("<worker>"),
     from: "worker",
-    to: "ingress, scheduler",
+    to: "ingress, scheduler, worker, forecaster, chaos-monkey, millrace command",
     content: "JSON, 10 a second",
     meaning: "alive; progress, device memory, models, batches held",
   },
@@ -162,7 +162,7 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
   {
     subject: DISCONNECTS,
     from: "nats-server",
-    to: "ingress, scheduler, worker",
+    to: "ingress, scheduler, worker, forecaster, millrace command",
     content: "JSON",
     meaning: "a connection ended: the broker's own event, imported from the system account",
   },
@@ -230,7 +230,8 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
     from: "ingress, millrace command",
     to: "forecaster",
     content: `JSON, stream \`${LOAD_MINUTE_STREAM}\``,
-    meaning: "load facts: what one ingress saw of a model and priority in a minute",
+    meaning:
+      "load facts: what one ingress saw of a model, key, priority and kind of worker in a minute",
   },
   {
     subject: subjects.loadHour("<model>"),
@@ -284,7 +285,7 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
   {
     subject: subjects.chaosHook("<role>", "<id>"),
     from: "chaos-monkey",
-    to: "any service, `millrace up`",
+    to: "ingress, scheduler, worker, `millrace up`",
     content: "JSON, answered",
     meaning: "arms a fault inside the process; only where faults are enabled",
   },
@@ -297,7 +298,7 @@ export const SUBJECT_TABLE: readonly SubjectRow[] = [
   },
   {
     subject: "$SRV.>",
-    from: "nats command",
+    from: "nats command, millrace command",
     to: "every service",
     content: "JSON (ADR-32)",
     meaning: "`nats micro ls`, `info` and `stats`",

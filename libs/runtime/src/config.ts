@@ -83,7 +83,7 @@ export const commonFields = (role: string) =>
     },
     natsServers: listField("MILLRACE_NATS_URL", {
       item: /^(?:nats|tls):\/\/[^\s,]+$/,
-      expects: "nats://host:port, several with commas between them",
+      expects: "nats://host:port or tls://host:port, several with commas between them",
       default: ["nats://127.0.0.1:4222"],
       help: "the NATS servers",
     }),

@@ -55,8 +55,11 @@ function parseWindow(text: string): TimeWindow | undefined {
   return { days, fromMinute: from, toMinute: to, timeZone };
 }
 
+const common = commonFields("chaos-monkey");
+
 export const fields = defineConfig({
-  ...commonFields("chaos-monkey"),
+  ...common,
+  chaos: { ...common.chaos, help: "1 lets it inject faults; without, it plans and lists" },
   groundFile: textField("MILLRACE_CHAOS_GROUND", {
     default: "",
     help: "file in which the supervisor keeps what it has started; nothing else is ever hit",

@@ -16,8 +16,11 @@ import { BATCH_WAIT_SECONDS_MAX } from "@millrace/costing";
 import { FLEET_POLICIES } from "@millrace/elasticity";
 import { PROPHET_PARTS } from "./prophet-days.ts";
 
+// It takes no faults itself.
+const { chaos: _, ...common } = commonFields("forecaster");
+
 export const fields = defineConfig({
-  ...commonFields("forecaster"),
+  ...common,
   fleet: choiceField("MILLRACE_FLEET", {
     choices: ["none", "agent", "docker", "kubernetes", "command"],
     default: "none",

@@ -70,7 +70,7 @@ export const fields = defineConfig({
     min: 1024,
     max: 1024 * 1024 * MIB,
     default: 512 * MIB,
-    help: "bytes of their bodies, and each of bodies being read, answers' parts, what is read of jobs",
+    help: "bytes of their bodies; as many again of bodies being read, of answers that come in parts, and of what is read of jobs",
   }),
   clientOpenMax: wholeField("MILLRACE_CLIENT_OPEN_MAX", {
     min: 1,

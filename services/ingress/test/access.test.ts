@@ -117,7 +117,7 @@ describe("the start", () => {
     expect(start).toThrow(/line 2/);
   });
 
-  test("keeps its keys while the file is empty for a moment, and takes what comes then", async () => {
+  test("keeps its keys while the file is empty for a moment, and reads it again", async () => {
     const path = join(directory, "keys");
     await writeFile(path, `${lineOf("a", "s")}\n`);
     using keys = new KeyFile({ ...config, apiKeysFile: path }, silent);
