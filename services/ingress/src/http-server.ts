@@ -103,7 +103,13 @@ class Listener implements HttpListener {
   drain(): void {
     if (this.#state === "draining") return;
     this.#state = "draining";
+    // Idle connections are closed by this; those with an open request learn it from its answer,
+    // or their clients would send the next one here.
     this.#server.close();
+    for (const replies of this.#replies.values()) {
+      const last = replies.at(-1);
+      if (last !== undefined) last.isLast = true;
+    }
   }
 
   async idle(): Promise<void> {

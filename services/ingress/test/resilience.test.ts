@@ -98,7 +98,10 @@ describe("a drain", () => {
     const [seen] = stand.seen;
     if (seen === undefined) throw new Error("no ticket");
     stand.answer(seen, seen.tensors);
-    expect((await pending).status).toBe(200);
+    const answered = await pending;
+    expect(answered.status).toBe(200);
+    // Or the client would send its next request here.
+    expect(answered.headers.get("connection")).toBe("close");
     await stand.ended;
   });
 
