@@ -3,6 +3,7 @@
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
 import { type Bus, connectBus, serveMicro, watchNamesake } from "@millrace/bus";
 import { clockHook, serveHooks } from "@millrace/faults";
 import { subjects } from "@millrace/protocol";
@@ -27,6 +28,11 @@ import { fields, type SchedulerConfig } from "./config.ts";
 import { openMailbox } from "./mailbox.ts";
 import { Performer } from "./performer.ts";
 import { TimedCore } from "./timed-core.ts";
+
+// Its 12 MB are headers: collected when they have doubled, not at five times their size as where
+// tensors come and go. That costs 7 us of a core for a request of 2 KiB; without it the process
+// grows from 139 to 190 MiB in ten minutes of load.
+setFlagsFromString("--heap-growing-percent=100");
 
 const VERSION = "0.1.0";
 const DRAIN_LOOK_MS = 20;
