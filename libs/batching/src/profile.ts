@@ -2,9 +2,9 @@
  * What a batch takes, learned: a ring of recent times per batch bucket for one (model, device
  * class).
  *
- * `estimateUs` is conservative, the largest of the ring, which is its p99 at these sizes
- * (Clockwork, OSDI 2020, section 5.3); it decides whether a deadline can be met. `meanUs` is what
- * to expect, and decides when a device will be free and whether waiting pays.
+ * `meanUs` is what to expect: it decides whether a deadline can be met, when a device will be free
+ * and whether waiting pays. `estimateUs` is conservative, the largest of the ring, which is its p99
+ * at these sizes (Clockwork, OSDI 2020, section 5.3); it orders models by their latest start.
  *
  * Between two buckets a time is read off the line between their means, by rows: where every row is
  * work, 33 rows take half of what 64 take, and one time for both would admit to a batch what it

@@ -57,7 +57,7 @@ export class RunQueue {
     return this.#batches.some((batch) => batch.frame.model === ref);
   }
 
-  /** Estimated time on the device of everything held. */
+  /** Expected time on the device of everything held. */
   expectedUs(): number {
     let sum = 0;
     for (const batch of this.#batches) sum += batch.frame.expectedUs;

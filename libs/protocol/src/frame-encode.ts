@@ -11,9 +11,9 @@ import {
   type FetchFrame,
   type FrameKind,
   type PartFrame,
+  type Tail,
   type Ticket,
   type TicketFrame,
-  type Written,
   FLAGS,
   FRAME_KINDS,
   WIRE_VERSION,
@@ -25,8 +25,6 @@ const head = (writer: ByteWriter, kind: FrameKind): void => {
 };
 
 const TICKET_FIXED = 32;
-
-type Tail = Uint8Array | Written;
 
 export const ticketBytes = ({ tail }: Ticket<Tail>): number => TICKET_FIXED + tail.length;
 

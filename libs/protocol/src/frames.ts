@@ -40,8 +40,10 @@ export interface Written {
   write(writer: ByteWriter): void;
 }
 
+export type Tail = Uint8Array | Written;
+
 /** A request on its way to a scheduler; what was read has its tail as bytes. */
-export interface Ticket<Tail extends Uint8Array | Written = Uint8Array> {
+export interface Ticket<T extends Tail = Uint8Array> {
   /** Unique per ingress. Retries and hedges of a request keep it and raise `attempt`. */
   readonly seq: number;
   readonly attempt: number;
@@ -61,13 +63,13 @@ export interface Ticket<Tail extends Uint8Array | Written = Uint8Array> {
   /** Size of the body, wherever it is. */
   readonly bodyBytes: number;
   /** 16 bytes of trace id, then the body unless `remote`. */
-  readonly tail: Tail;
+  readonly tail: T;
 }
 
-export interface TicketFrame<Tail extends Uint8Array | Written = Uint8Array> {
+export interface TicketFrame<T extends Tail = Uint8Array> {
   readonly ingress: string;
   readonly model: string;
-  readonly tickets: readonly Ticket<Tail>[];
+  readonly tickets: readonly Ticket<T>[];
 }
 
 export interface CancelFrame {

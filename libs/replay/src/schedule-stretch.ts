@@ -228,7 +228,7 @@ class Trial {
       worker: device.id,
       incarnation,
       id,
-      seen: device.held.reduce((seen, held) => Math.max(seen, held.id), id),
+      seen: device.seen,
       model,
       outcome: "ran",
       rows: items.length,

@@ -246,7 +246,7 @@ export class Dispatching {
         model: model.ref,
         tier: formed.tier,
         startWithinUs: Math.max(0, formed.latestStartUs - nowUs),
-        expectedUs: Math.ceil(meanUs),
+        expectedUs: meanUs,
         items: formed.entries.map((entry) => itemOf(entry, nowUs)),
       },
     });
@@ -281,9 +281,8 @@ export class Dispatching {
     for (const other of this.#pool.holders(model.ref)) {
       if (++scanned > DEVICES_SCANNED_MAX) break;
       if (other === device || !other.available) continue;
-      const startUs = Math.max(nowUs, other.freeForUs(ticket.tier)) + this.#options.marginUs;
-      if (startUs + model.profileOn(other.device.class).meanUs(ticket.rows) <= deadlineUs)
-        return true;
+      const endUs = this.#waits.endsUs(model, other, ticket.tier, ticket.rows, nowUs);
+      if (endUs + this.#options.marginUs <= deadlineUs) return true;
     }
     return false;
   }

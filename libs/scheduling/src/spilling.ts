@@ -28,6 +28,7 @@ export class Spilling {
     if (device.accelerator || tier === 2) return true;
     const head = model.queue.peek();
     if (head === undefined) return true;
+    const { rows } = head.ticket;
     let soonestUs = Infinity;
     let accelerators = 0;
     let scanned = 0;
@@ -35,13 +36,12 @@ export class Spilling {
       if (++scanned > DEVICES_SCANNED_MAX) break;
       if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
       accelerators++;
-      const us = model.profileOn(holder.device.class).meanUs(head.ticket.rows);
-      soonestUs = Math.min(soonestUs, Math.max(0, holder.freeForUs(tier) - nowUs) + us);
+      soonestUs = Math.min(soonestUs, this.#waits.endsUs(model, holder, tier, rows, nowUs));
     }
     if (accelerators === 0) return true;
-    const cpuUs = model.profileOn(device.device.class).meanUs(head.ticket.rows);
+    const cpuUs = model.profileOn(device.device.class).meanUs(rows);
     const aheadUs = this.#waits.queueUs(model, tier, accelerators);
-    return cpuUs < soonestUs + aheadUs;
+    return nowUs + cpuUs < soonestUs + aheadUs;
   }
 
   /** What is urgent waits for an accelerator, and what was sent as batch need not wait with it. */
@@ -65,8 +65,7 @@ export class Spilling {
     for (const device of this.#pool.holders(model.ref)) {
       if (++scanned > DEVICES_SCANNED_MAX) break;
       if (!device.available || tried?.has(device) === true) continue;
-      const startUs = Math.max(nowUs, device.freeForUs(tier));
-      const endUs = startUs + model.profileOn(device.device.class).meanUs(rows);
+      const endUs = this.#waits.endsUs(model, device, tier, rows, nowUs);
       if (endUs < soonestUs) [soonest, soonestUs] = [device, endUs];
     }
     if (soonest === undefined || !this.#pool.takesAhead(soonest, tier, nowUs)) return undefined;

@@ -141,6 +141,18 @@ export class Waits {
     return Math.ceil(othersUs) + this.queueUs(model, tier, this.devices(model, nowUs));
   }
 
+  /** When the device would have run the rows of the model, begun once it is free for the tier. */
+  endsUs(
+    model: ModelState,
+    device: DeviceState<Batch>,
+    tier: Tier,
+    rows: number,
+    nowUs: number,
+  ): number {
+    const startUs = Math.max(nowUs, device.freeForUs(tier));
+    return startUs + model.profileOn(device.device.class).meanUs(rows);
+  }
+
   /**
    * How many of its fastest devices all that serve the model are worth together, at least one: a
    * CPU that takes twenty times as long is a twentieth of a GPU.

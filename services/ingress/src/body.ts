@@ -22,6 +22,7 @@ const NO_BODY = new Uint8Array(0);
  */
 const AHEAD_BYTES_MIN = 1024 * 1024;
 const AHEAD_FACTOR = 16;
+const CHUNKED_BYTES_MIN = 16 * 1024;
 
 export class BodyReader {
   readonly #limits: BodyLimits;
@@ -77,10 +78,8 @@ export class BodyReader {
         }
         const refusal = this.#tooMuch(received + chunk.length, received);
         if (refusal === undefined) {
-          body = withRoom(body, received, chunk.length, declared);
-          body.set(chunk, received);
+          body = this.#append(body, received, chunk, declared);
           received += chunk.length;
-          this.#bytes += chunk.length;
           // The parser ends the body at its declared length, so there is never more.
           if (received < declared) return;
         }
@@ -91,6 +90,14 @@ export class BodyReader {
       },
       broken: () => void (this.#bytes -= received),
     });
+  }
+
+  /** @returns the buffer with the chunk behind its `held` bytes, in room for `most` at most. */
+  #append(body: Uint8Array, held: number, chunk: Buffer, most: number): Uint8Array {
+    const grown = withRoom(body, held, chunk.length, most);
+    grown.set(chunk, held);
+    this.#bytes += chunk.length;
+    return grown;
   }
 
   /** Into one buffer as well: a client may send a chunk for every byte. */
@@ -112,10 +119,10 @@ export class BodyReader {
         done(fail(refusal));
         return;
       }
-      body = withRoom(body, held, chunk.length, this.#limits.bodyBytesMax);
-      body.set(chunk, held);
+      // Nothing says how much will come: twice what has.
+      const twice = Math.max(CHUNKED_BYTES_MIN, 2 * (held + chunk.length));
+      body = this.#append(body, held, chunk, Math.min(twice, this.#limits.bodyBytesMax));
       held += chunk.length;
-      this.#bytes += chunk.length;
     });
     request.once("end", () => {
       if (state === "ended") return;
@@ -143,11 +150,11 @@ export class BodyReader {
   }
 }
 
-/** The buffer, or one with its first `held` bytes that takes `more` and, in the end, `declared`. */
-function withRoom(body: Uint8Array, held: number, more: number, declared: number): Uint8Array {
+/** The buffer, or one with its first `held` bytes that takes `more` and has room for `most`. */
+function withRoom(body: Uint8Array, held: number, more: number, most: number): Uint8Array {
   const needed = held + more;
   if (needed <= body.length) return body;
-  const room = Math.min(declared, Math.max(AHEAD_BYTES_MIN, AHEAD_FACTOR * needed));
+  const room = Math.min(most, Math.max(AHEAD_BYTES_MIN, AHEAD_FACTOR * needed));
   const grown = Buffer.allocUnsafeSlow(room);
   grown.set(body.subarray(0, held));
   return grown;

@@ -73,18 +73,15 @@ export class KeyFile implements Disposable {
 
   reload(): void {
     const ring = this.#read();
+    if (!ring.ok) return this.#notRead(ring.error);
     // A file is empty for a moment where it is written anew in its place.
-    const reason = !ring.ok
-      ? ring.error
-      : this.#isEmpty(ring.value)
-        ? "no key is in it"
-        : undefined;
-    if (ring.ok && reason === undefined) {
-      this.#ring = ring.value;
-      this.#log.info({ keys: ring.value.size }, "API keys read");
-    } else {
-      this.#log.error({ file: this.#path, reason }, "API keys not read; the old hold");
-    }
+    if (this.#isEmpty(ring.value)) return this.#notRead("no key is in it");
+    this.#ring = ring.value;
+    this.#log.info({ keys: ring.value.size }, "API keys read");
+  }
+
+  #notRead(reason: string): void {
+    this.#log.error({ file: this.#path, reason }, "API keys not read; the old hold");
   }
 
   /** Nobody could be served. */

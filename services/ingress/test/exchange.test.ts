@@ -4,26 +4,11 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { ByteWriter, decodeTensors, TRACE_BYTES } from "@millrace/protocol";
 import { expect, test } from "vitest";
-import { Exchange, type ExchangeParts } from "../src/exchange.ts";
+import type { Exchange } from "../src/exchange.ts";
+import { exchange } from "./exchanges.ts";
 
-function open(bytes: Uint8Array): Exchange {
-  const request = {
-    id: undefined,
-    tensors: [{ datatype: "UINT8", dims: [1, bytes.length], bytes }],
-    rows: 1,
-    length: 0,
-    shapeKey: 0,
-    tier: 1,
-    timeoutUs: 0,
-    outputs: [],
-  };
-  return new Exchange({
-    seq: 1,
-    request,
-    traceparent: undefined,
-    arrivedUs: 0,
-  } as unknown as ExchangeParts);
-}
+const open = (bytes: Uint8Array): Exchange =>
+  exchange(1, [{ datatype: "UINT8", dims: [1, bytes.length], bytes }]);
 
 function written({ tail }: Exchange): Uint8Array {
   const writer = new ByteWriter(tail.length);
@@ -33,10 +18,10 @@ function written({ tail }: Exchange): Uint8Array {
 }
 
 test("the tensors travel behind a trace id, the same with each attempt", () => {
-  const exchange = open(Uint8Array.of(1, 2, 3));
-  const first = written(exchange);
-  expect(written(exchange)).toEqual(first);
-  expect(Buffer.from(first.subarray(0, TRACE_BYTES)).toString("hex")).toBe(exchange.trace);
+  const one = open(Uint8Array.of(1, 2, 3));
+  const first = written(one);
+  expect(written(one)).toEqual(first);
+  expect(Buffer.from(first.subarray(0, TRACE_BYTES)).toString("hex")).toBe(one.trace);
   expect(decodeTensors(first.subarray(TRACE_BYTES))).toMatchObject({
     ok: true,
     value: [{ dims: [1, 3], bytes: Uint8Array.of(1, 2, 3) }],

@@ -11,13 +11,9 @@ import {
   type PartFrame,
   type Tensor,
 } from "@millrace/protocol";
-import { prepareSignature } from "@millrace/openinference";
 import { AnswerParts } from "../src/answer-parts.ts";
 import { BodySender } from "../src/body-sender.ts";
-import { Exchange } from "../src/exchange.ts";
-import { ModelStatistics } from "../src/statistics.ts";
-import type { Reply } from "../src/reply.ts";
-import { echo } from "./stand.ts";
+import { exchange } from "./exchanges.ts";
 
 const bytes = (size: number, seed = 0): Uint8Array =>
   Uint8Array.from({ length: size }, (_, at) => (at * 7 + seed) % 251);
@@ -27,32 +23,6 @@ const tensor = (size: number, seed = 0): Tensor => ({
   dims: [size],
   bytes: bytes(size, seed),
 });
-
-function exchange(seq: number, tensors: readonly Tensor[]): Exchange {
-  return new Exchange({
-    seq,
-    access: { client: "c", limits: undefined, models: undefined },
-    model: {
-      spec: echo,
-      ref: "echo@1",
-      signature: prepareSignature(echo),
-      statistics: new ModelStatistics(),
-    },
-    request: {
-      id: undefined,
-      tensors,
-      rows: 1,
-      length: 0,
-      shapeKey: 0,
-      tier: 1,
-      timeoutUs: 0,
-      outputs: [],
-    },
-    reply: {} as Reply,
-    traceparent: undefined,
-    arrivedUs: 0,
-  });
-}
 
 describe("a body that workers fetch", () => {
   const tensors = [tensor(700_001, 1), tensor(3, 2), tensor(1_300_000, 3)];
