@@ -7,6 +7,7 @@
 import { Worker } from "node:worker_threads";
 import { fault } from "@millrace/protocol";
 import { assert, present } from "@millrace/std";
+import { packRun, unpackOutputs } from "./crossing.ts";
 import type { FromThread, Question, ThreadAnswer, ThreadOptions, ToThread } from "./messages.ts";
 
 type State =
@@ -26,7 +27,10 @@ export class ThreadLink {
   private constructor(worker: Worker) {
     this.#worker = worker;
     worker.on("message", (message: FromThread) => {
-      if (message.type === "answer") this.#settle(message.id, message.answer);
+      if (!("type" in message)) {
+        const { id, answer } = unpackOutputs(message);
+        this.#settle(id, answer);
+      } else if (message.type === "answer") this.#settle(message.id, message.answer);
     });
     worker.on("error", (error) => this.#lose(String(error)));
     this.#ended = new Promise((resolve) => {
@@ -43,7 +47,8 @@ export class ThreadLink {
     const link = new ThreadLink(worker);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     worker.once("message", (message: FromThread) => {
-      resolve(message.type === "refused" ? message.reason : undefined);
+      const isRefused = "type" in message && message.type === "refused";
+      resolve(isRefused ? message.reason : undefined);
     });
     void link.#ended.then(() => {
       resolve(link.#state.kind === "lost" ? link.#state.reason : "the thread ended");
@@ -70,7 +75,9 @@ export class ThreadLink {
     const id = this.#nextId++;
     const { promise, resolve } = Promise.withResolvers<ThreadAnswer>();
     this.#waiting.set(id, resolve);
-    this.#worker.postMessage({ id, question } satisfies ToThread, moved);
+    const message: ToThread =
+      question.type === "run" ? packRun(id, question) : { id, command: question };
+    this.#worker.postMessage(message, moved);
     return promise;
   }
 

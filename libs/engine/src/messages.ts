@@ -1,7 +1,11 @@
-/** What the engine and its thread say to each other. Every question has one answer of its id. */
+/**
+ * What the engine and its thread say to each other. Every question has one answer of its id. Runs
+ * and their outputs cross as arrays (see `crossing.ts`), everything else as it stands here.
+ */
 
 import type { Fault, ModelSpec, Tier } from "@millrace/protocol";
-import type { BatchInput } from "./merge.ts";
+import type { CrossingOutputs, CrossingRun } from "./crossing.ts";
+import type { Batch } from "./merge.ts";
 import type { SessionDevice } from "./session.ts";
 
 /** Given at the thread's start; it answers `opened` or `refused`. */
@@ -32,24 +36,31 @@ export interface RunTurn {
 /** One clock for all threads of the process; `performance.now` has an origin for each. */
 export const monotonicUs = (): number => Number(process.hrtime.bigint() / 1000n);
 
-export interface RunMessage extends RunTurn {
+/** The slab is moved there, and back with the answer. */
+export interface RunMessage extends RunTurn, Batch {
   readonly type: "run";
   readonly ref: string;
-  /** Moved there, and back with the answer. */
-  readonly slab: ArrayBuffer;
-  readonly inputs: readonly BatchInput[];
-  readonly rows: number;
-  readonly length: number;
-  /** Rows and length per item, in pairs. */
-  readonly items: Int32Array;
 }
 
-export type Question = LoadMessage | UnloadMessage | RunMessage;
+export type Command = LoadMessage | UnloadMessage;
+
+export type Question = Command | RunMessage;
 
 export type ToThread =
-  | { readonly id: number; readonly question: Question }
+  | CrossingRun
+  | { readonly id: number; readonly command: Command }
   /** Finish what was asked, release every session, end. */
   | { readonly close: true };
+
+export interface RanAnswer {
+  readonly type: "ran";
+  readonly computeUs: number;
+  readonly slab: ArrayBuffer;
+  /** Moved; it spans its buffer. Encoded bodies behind each other. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where each body ends in `bytes`. */
+  readonly ends: readonly number[];
+}
 
 export type ThreadAnswer =
   | {
@@ -59,14 +70,7 @@ export type ThreadAnswer =
       readonly warmUs: readonly (readonly [rows: number, us: number])[];
     }
   | { readonly type: "unloaded" }
-  | {
-      readonly type: "ran";
-      readonly computeUs: number;
-      readonly slab: ArrayBuffer;
-      /** Moved. Encoded bodies behind each other, and where each ends. */
-      readonly bytes: Uint8Array<ArrayBuffer>;
-      readonly ends: Int32Array;
-    }
+  | RanAnswer
   | {
       readonly type: "failed";
       readonly fault: Fault;
@@ -77,4 +81,9 @@ export type ThreadAnswer =
 export type FromThread =
   | { readonly type: "opened" }
   | { readonly type: "refused"; readonly reason: string }
-  | { readonly type: "answer"; readonly id: number; readonly answer: ThreadAnswer };
+  | CrossingOutputs
+  | {
+      readonly type: "answer";
+      readonly id: number;
+      readonly answer: Exclude<ThreadAnswer, RanAnswer>;
+    };

@@ -27,7 +27,7 @@ export interface OutputTensor {
 export interface SplitOutputs {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where each item's body ends in `bytes`; it begins where the one before ends. */
-  readonly ends: Int32Array;
+  readonly ends: readonly number[];
 }
 
 /** Rows and length of the tensors that ran, padding included. */
@@ -68,11 +68,10 @@ export function splitOutputs(
     row += rows; // I2: the items' row ranges are disjoint
   }
   const writer = new ByteWriter(size);
-  const ends = new Int32Array(bodies.length);
-  for (const [at, tensors] of bodies.entries()) {
+  const ends = bodies.map((tensors) => {
     writeTensors(writer, tensors);
-    ends[at] = writer.at;
-  }
+    return writer.at;
+  });
   return ok({ bytes: writer.bytes as Uint8Array<ArrayBuffer>, ends });
 }
 

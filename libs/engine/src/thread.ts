@@ -9,17 +9,17 @@ import { flushCompileCache } from "node:module";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { fault } from "@millrace/protocol";
 import { present } from "@millrace/std";
+import { packOutputs, unpackRun } from "./crossing.ts";
 import { messageOf, runFailure } from "./failure.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import {
+  type Command,
   type FromThread,
-  type LoadMessage,
   monotonicUs,
   type RunMessage,
   type ThreadAnswer,
   type ThreadOptions,
   type ToThread,
-  type UnloadMessage,
 } from "./messages.ts";
 import { openProbe } from "./probe.ts";
 import { dropData, feedsOf, keepPace, outputsOf, type Session } from "./session.ts";
@@ -31,16 +31,11 @@ interface Loaded {
   readonly layout: Layout;
 }
 
-interface Asked<Q> {
-  readonly id: number;
-  readonly question: Q;
-}
-
 const port = present(parentPort, "the engine's thread has no port");
 const options = workerData as ThreadOptions;
 const loaded = new Map<string, Loaded>();
-const runs: Asked<RunMessage>[] = [];
-const commands: Asked<LoadMessage | UnloadMessage>[] = [];
+const runs: { readonly id: number; readonly run: RunMessage }[] = [];
+const commands: { readonly id: number; readonly command: Command }[] = [];
 const NOT_BEGUN: ThreadAnswer = {
   type: "failed",
   fault: fault("STALE_ASSIGNMENT", "the run did not begin"),
@@ -55,19 +50,17 @@ const send = (message: FromThread, moved: ArrayBuffer[] = []): void => {
 };
 
 function answer(id: number, value: ThreadAnswer): void {
-  send(
-    { type: "answer", id, answer: value },
-    value.type === "ran" ? [value.bytes.buffer, value.slab] : [],
-  );
+  if (value.type === "ran") send(packOutputs(id, value), [value.bytes.buffer, value.slab]);
+  else send({ type: "answer", id, answer: value });
 }
 
 async function work(): Promise<void> {
   working = true;
   for (;;) {
     await runWaiting();
-    const command = commands.shift();
-    if (command === undefined) break;
-    answer(command.id, await obey(command.question));
+    const next = commands.shift();
+    if (next === undefined) break;
+    answer(next.id, await obey(next.command));
   }
   working = false;
   if (closing) await close();
@@ -78,20 +71,20 @@ async function runWaiting(): Promise<void> {
   for (;;) {
     // What came during a run has a say in what is next.
     for (let more = receive(); more !== undefined; more = receive()) take(more);
-    const run = runs.shift();
-    if (run === undefined) return;
-    const { id, question } = run;
-    const isLate = monotonicUs() > question.startByUs;
-    const outcome = isLate ? NOT_BEGUN : await runBatch(question);
+    const next = runs.shift();
+    if (next === undefined) return;
+    const { id, run } = next;
+    const isLate = monotonicUs() > run.startByUs;
+    const outcome = isLate ? NOT_BEGUN : await runBatch(run);
     answer(id, outcome);
     // Its pieces may have to go before what waits.
-    if (question.partial || (outcome.type === "failed" && !isLate)) {
+    if (run.partial || (outcome.type === "failed" && !isLate)) {
       for (const waiting of runs.splice(0)) answer(waiting.id, NOT_BEGUN);
     }
   }
 }
 
-async function obey(command: LoadMessage | UnloadMessage): Promise<ThreadAnswer> {
+async function obey(command: Command): Promise<ThreadAnswer> {
   if (command.type === "unload") {
     await loaded.get(command.ref)?.session.release();
     loaded.delete(command.ref);
@@ -129,7 +122,10 @@ async function runBatch(run: RunMessage): Promise<ThreadAnswer> {
     computeUs = Math.round((performance.now() - began) * 1000);
     const split = splitOutputs(model.layout, outputsOf(model.layout, results), run, run.items);
     for (const tensor of Object.values(results)) dropData(tensor.data);
-    if (split.ok) return { type: "ran", computeUs, slab: run.slab, ...split.value };
+    if (split.ok) {
+      const { bytes, ends } = split.value;
+      return { type: "ran", computeUs, slab: run.slab, bytes, ends };
+    }
     return { type: "failed", fault: split.error, fatal: false, computeUs };
   } catch (error) {
     const failed = runFailure(messageOf(error), options.device);
@@ -146,14 +142,12 @@ async function close(): Promise<void> {
 
 function take(message: ToThread): void {
   if ("close" in message) closing = true;
-  else if (message.question.type === "run") {
-    const { tier } = message.question;
-    const behind = runs.findIndex(({ question }) => question.tier > tier);
-    runs.splice(behind < 0 ? runs.length : behind, 0, {
-      id: message.id,
-      question: message.question,
-    });
-  } else commands.push({ id: message.id, question: message.question });
+  else if ("command" in message) commands.push(message);
+  else {
+    const asked = unpackRun(message);
+    const behind = runs.findIndex(({ run }) => run.tier > asked.run.tier);
+    runs.splice(behind < 0 ? runs.length : behind, 0, asked);
+  }
 }
 
 const receive = (): ToThread | undefined =>
