@@ -25,12 +25,11 @@ async function compare(
   await using floor = await startFloor(bench, model);
   const below = { host: cluster.host, port: floor.port };
   await checkSame(below, cluster, model);
-  for (const target of [below, cluster]) {
-    await bench.load(target, model, Math.max(...connections), COMPILE_MS);
-  }
   const pairs = new Map<number, readonly Figures[]>();
   for (const count of connections) {
     bench.say(`${name}: ${count} connections, ${ROUNDS} rounds of the floor and the cluster`);
+    // What runs once per frame, and not once per request, compiles with few connections only.
+    for (const target of [below, cluster]) await bench.load(target, model, count, COMPILE_MS);
     pairs.set(
       count,
       await inTurns(
