@@ -118,7 +118,7 @@ class Listener implements HttpListener {
 
   #isBusy(): boolean {
     for (const replies of this.#replies.values()) {
-      if (replies.some((reply) => !reply.writableFinished && !reply.destroyed)) return true;
+      if (replies.some(isOwed)) return true;
     }
     return false;
   }
@@ -150,13 +150,17 @@ class Listener implements HttpListener {
 
   /**
    * What did not parse, or did not come in time. The bytes written here are the answer to the
-   * oldest request without one, so they are only written where that is the one that failed.
+   * oldest request without one, so they are only written where that is the one that failed: not to
+   * who has an answer and goes on with the body of that.
    */
   #failed(error: NodeJS.ErrnoException, socket: Duplex): void {
     const replies = this.#replies.get(socket) ?? [];
     const waiting = replies.filter(({ state }) => state !== "answered");
     const [oldest] = waiting;
-    const own = oldest === undefined || (waiting.length === 1 && oldest.state === "reading");
+    const own =
+      oldest === undefined
+        ? replies.at(-1)?.req.complete !== false
+        : waiting.length === 1 && oldest.state === "reading";
     if (!own || !socket.writable || error.code === "ECONNRESET" || oldest?.headersSent === true) {
       socket.destroy();
       return;
@@ -173,6 +177,12 @@ class Listener implements HttpListener {
       () => socket.destroy(),
     );
   }
+}
+
+/** Not to a client that has its refusal and writes on. */
+function isOwed({ writableFinished, destroyed, state, req }: Reply): boolean {
+  const isRefused = state === "answered" && !req.complete;
+  return !writableFinished && !destroyed && !isRefused;
 }
 
 function describe(error: NodeJS.ErrnoException, inBody: boolean): Fault {

@@ -56,7 +56,14 @@ function replyText(reply: Reply, status: number, text: string, more: Headers): v
   if (reply.state === "answered") return;
   const body = Buffer.from(text);
   begin(reply, status, JSON_TYPE, body.length, more);
-  reply.end(body);
+  const { req, shouldKeepAlive, isLast } = reply;
+  if (req.complete || (shouldKeepAlive && !isLast)) {
+    reply.end(body);
+    return;
+  }
+  // Its end closes the connection: who still writes the request would see that, not the answer.
+  reply.write(body);
+  req.onceComplete(() => reply.end());
 }
 
 /** @param more headers besides those that the fault itself asks for. */

@@ -15,6 +15,7 @@ export interface BodyTaker {
 export class Request extends IncomingMessage {
   #body: "stream" | "taken" = "stream";
   #taker: BodyTaker | undefined;
+  #completed: (() => void) | undefined;
 
   /** In the turn in which the request is handled, before any of its body; no stream comes then. */
   takeBody(taker: BodyTaker): void {
@@ -29,8 +30,14 @@ export class Request extends IncomingMessage {
     this.#taker = undefined;
   }
 
+  /** `completed` is called once all of the body has come, if it comes. */
+  onceComplete(completed: () => void): void {
+    this.#completed = completed;
+  }
+
   /** Called by node:http with each piece of the body, and with null at its end. */
   override push(chunk: Buffer | null): boolean {
+    if (chunk === null) this.#completed?.();
     if (this.#body === "stream") return super.push(chunk);
     if (chunk !== null) this.#taker?.chunk(chunk);
     return true;

@@ -39,6 +39,9 @@ const head = (length: number, more = "", path = "/v2/models/echo/infer"): string
   `POST ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${stand.key}\r\n` +
   `Content-Length: ${length}\r\n${more}\r\n`;
 
+const chunkedHead = (more = ""): string =>
+  head(0, more).replace(/Content-Length: 0\r\n/, "Transfer-Encoding: chunked\r\n");
+
 describe("routes and methods", () => {
   test.each([
     ["/", "404 ROUTE_NOT_FOUND"],
@@ -199,10 +202,34 @@ describe("bodies", () => {
     expect(await code(response)).toBe("413 BODY_TOO_LARGE");
   });
 
+  test.each([
+    ["a declared body", (length: number) => head(length, "Connection: close\r\n")],
+    ["a chunked body", () => chunkedHead("Connection: close\r\n")],
+  ])("so does one that closes after it: %s", async (_, headOf) => {
+    const length = 40_000_000;
+    const socket = connect(stand.port, "127.0.0.1");
+    socket.pause(); // it looks at nothing before it has written everything
+    const begin = headOf(length);
+    socket.write(begin);
+    const chunk = `${length.toString(16)}\r\n${"x".repeat(length)}\r\n0\r\n\r\n`;
+    const body = begin.includes("chunked") ? chunk : "x".repeat(length);
+    const failed = await new Promise((resolve) => socket.write(body, resolve));
+    expect(failed, "of writing").not.toBeInstanceOf(Error);
+    const answer = (await socket.toArray()).join("");
+    expect(answer).toMatch(/^HTTP\/1.1 413 [^]*Connection: close\r\n[^]*"code":"BODY_TOO_LARGE"/);
+  });
+
+  test("what follows a refused body gets no second answer", async () => {
+    const chunk = `${(150_000).toString(16)}\r\n${"x".repeat(150_000)}\r\n`;
+    const answer = await sendRaw(stand.port, [chunkedHead(), chunk, "no chunk"]);
+    expect(rawCode(answer)).toBe("413 BODY_TOO_LARGE");
+    expect(answer.more).toBe("");
+    expect(answer.closed).toBe(true);
+  });
+
   test("a chunked body is stopped at the limit", async () => {
     const chunk = `${(50_000).toString(16)}\r\n${"x".repeat(50_000)}\r\n`;
-    const chunked = head(0).replace(/Content-Length: 0\r\n/, "Transfer-Encoding: chunked\r\n");
-    const answer = await sendRaw(stand.port, [chunked, chunk, chunk, chunk]);
+    const answer = await sendRaw(stand.port, [chunkedHead(), chunk, chunk, chunk]);
     expect(rawCode(answer)).toBe("413 BODY_TOO_LARGE");
   });
 
@@ -210,14 +237,12 @@ describe("bodies", () => {
     const text = JSON.stringify(row(1, 2, 3, 4));
     const extension = "y".repeat(40);
     const chunks = text.split("").map((letter) => `1;a=${extension}\r\n${letter}\r\n`);
-    const chunked = head(0).replace(/Content-Length: 0\r\n/, "Transfer-Encoding: chunked\r\n");
-    const answer = await sendRaw(stand.port, [`${chunked}${chunks.join("")}0\r\n\r\n`]);
+    const answer = await sendRaw(stand.port, [`${chunkedHead()}${chunks.join("")}0\r\n\r\n`]);
     expect(answer.status).toBe(200);
   });
 
   test("chunk extensions without end are cut off", async () => {
-    const chunked = head(0).replace(/Content-Length: 0\r\n/, "Transfer-Encoding: chunked\r\n");
-    const answer = await sendRaw(stand.port, [`${chunked}1;${"y".repeat(100_000)}`]);
+    const answer = await sendRaw(stand.port, [`${chunkedHead()}1;${"y".repeat(100_000)}`]);
     expect([400, 413]).toContain(answer.status);
     expect(answer.closed).toBe(true);
   });
