@@ -2,7 +2,7 @@
 
 import type { Fact, FactType } from "./facts.ts";
 
-export const INVARIANTS = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9"] as const;
+export const INVARIANTS = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10"] as const;
 export type InvariantId = (typeof INVARIANTS)[number];
 
 export interface Violation {

@@ -70,6 +70,26 @@ export type Fact =
       readonly startByUs: number;
     }
   | { readonly type: "runEnded"; readonly device: string }
+  /** A request waits at a scheduler; `tier` as its client has it. */
+  | {
+      readonly type: "workQueued";
+      readonly work: string;
+      readonly scheduler: string;
+      readonly model: string;
+      readonly tier: Tier;
+    }
+  /** Together, to a device. */
+  | { readonly type: "workGiven"; readonly works: readonly string[]; readonly device: string }
+  /** It was refused or cancelled before any device had it; so was what has its name and a `/`. */
+  | { readonly type: "workDropped"; readonly work: string }
+  | { readonly type: "workEnded"; readonly work: string; readonly device: string }
+  /** From now on the device can run the model, or no longer. */
+  | {
+      readonly type: "modelHeld";
+      readonly device: string;
+      readonly model: string;
+      readonly held: boolean;
+    }
   | {
       readonly type: "memoryRead";
       readonly device: string;

@@ -16,3 +16,4 @@ export { checkOneEffect } from "./one-effect.ts";
 export { checkOwnAnswer } from "./own-answer.ts";
 export { checkRecovery } from "./recovery.ts";
 export { checkUrgentFirst } from "./urgent-first.ts";
+export { checkWorkConserved, type WorkConservedOptions } from "./work-conserved.ts";

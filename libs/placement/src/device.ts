@@ -24,6 +24,9 @@ export interface Slot<B> {
   gone: boolean;
 }
 
+/** A device so long over its time is late; by less it is a message that is under way. */
+const LATE_US = 5_000;
+
 export class DeviceState<B> {
   readonly id: string;
   readonly role: WorkerHeartbeat["role"];
@@ -110,6 +113,12 @@ export class DeviceState<B> {
   /** When everything is done that a batch of the tier would wait for. */
   freeForUs(tier: Tier): number {
     return this.outstanding.size < 2 ? this.freeAtUs : this.freeAtUs - this.behind(tier).us;
+  }
+
+  /** How long it is over the time at which it should have finished what it holds. */
+  lateUs(nowUs: number): number {
+    const us = nowUs - this.freeAtUs;
+    return this.outstanding.size > 0 && us > LATE_US ? us : 0;
   }
 
   /**

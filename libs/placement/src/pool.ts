@@ -39,10 +39,11 @@ function takesWithin<B>(
 
 /** Idle devices that are weighed against each other: enough to find one nearby among few zones. */
 const WEIGHED_MAX = 16;
-/** Above every reluctance: another is taken where there is one. */
+/**
+ * Above every reluctance: another is taken where there is one, because whoever is idle knows better
+ * when it takes more.
+ */
 const LATE = 16;
-/** A device so long over its time is late; by less it is a message that is under way. */
-const LATE_US = 5_000;
 
 export class DevicePool<B> {
   readonly #options: PlacementOptions;
@@ -129,7 +130,7 @@ export class DevicePool<B> {
    */
   takesAhead(device: DeviceState<B>, tier: Tier, nowUs: number): boolean {
     if (!device.available || device.reserved || device.outstanding.size < 2) return false;
-    if (isLate(device, nowUs)) return false;
+    if (device.lateUs(nowUs) > 0) return false;
     const { batches } = device.behind(tier);
     return batches > 0 && device.outstanding.size - batches < this.#options.outstandingMax;
   }
@@ -207,7 +208,8 @@ export class DevicePool<B> {
         if (!slot.gone) device.unlisted++;
       } else if (usable(device)) {
         const cost =
-          (wish === undefined ? 0 : reluctance(device, wish)) + (isLate(device, nowUs) ? LATE : 0);
+          (wish === undefined ? 0 : reluctance(device, wish)) +
+          (device.lateUs(nowUs) > 0 ? LATE : 0);
         if (cost === 0) return device;
         if (cost < least) [best, least] = [device, cost];
         if (++weighed >= WEIGHED_MAX) break;
@@ -225,10 +227,6 @@ export class DevicePool<B> {
     return holders;
   }
 }
-
-/** It should have finished what it holds: whoever is idle knows better when it takes more. */
-const isLate = ({ freeAtUs, outstanding }: DeviceState<unknown>, nowUs: number): boolean =>
-  outstanding.size > 0 && freeAtUs + LATE_US < nowUs;
 
 const isPlaced = ({ lifecycle, zone }: DeviceState<unknown>): boolean =>
   zone !== undefined || lifecycle !== undefined;

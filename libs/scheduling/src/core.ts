@@ -215,6 +215,8 @@ export class SchedulerCore {
     if (model === undefined) return;
     if (model.queue.size > 0) {
       this.#models.waiting.add(model);
+      // Timers are late, and a device that is due takes the most urgent work, not the latest.
+      this.#dispatching.wake(nowUs);
       this.#dispatching.dispatch(model, nowUs);
     }
     const isAway = this.#pool.holders(model.ref).size === 0;

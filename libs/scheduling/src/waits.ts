@@ -141,7 +141,10 @@ export class Waits {
     return Math.ceil(othersUs) + this.queueUs(model, tier, this.devices(model, nowUs));
   }
 
-  /** When the device would have run the rows of the model, begun once it is free for the tier. */
+  /**
+   * When the device would have run the rows of the model, begun once it is free for the tier. One
+   * that is late, for other schedulers' work or its own, is taken to be so for as long again.
+   */
   endsUs(
     model: ModelState,
     device: DeviceState<Batch>,
@@ -149,7 +152,7 @@ export class Waits {
     rows: number,
     nowUs: number,
   ): number {
-    const startUs = Math.max(nowUs, device.freeForUs(tier));
+    const startUs = Math.max(nowUs + device.lateUs(nowUs), device.freeForUs(tier));
     return startUs + model.profileOn(device.device.class).meanUs(rows);
   }
 

@@ -68,6 +68,31 @@ describe("an idle device", () => {
     const onCpu = bench.assigned.filter(({ worker }) => worker === "cpu-1");
     expect(onCpu.map((effect) => bench.seqs(effect))).toEqual([[50]]);
   });
+
+  test("on a CPU takes what waits for an accelerator that is late", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 1 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, 10 * RUN_US)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 50 * RUN_US)] }));
+    for (let seq = 1; seq <= 4; seq++) bench.send(A, ticket(seq));
+    bench.pass(20 * RUN_US);
+    expect(workersOf(bench)).toEqual(["gpu-1", "gpu-1"]);
+    bench.pass(100 * RUN_US);
+    expect(workersOf(bench)).toContain("cpu-1");
+  });
+
+  test("that is due takes the most urgent work, and not what has just come", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 1 }));
+    bench.know(record("b", { maxBatch: 1 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, 10 * RUN_US), ready("b@1", 10 * RUN_US)] }));
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2));
+    // Its time has come, and the timer that says so is late.
+    bench.nowUs += 9.5 * RUN_US;
+    bench.send("b@1", ticket(3, { tier: 2 }));
+    expect(bench.assigned.map((effect) => bench.seqs(effect))).toEqual([[1], [2]]);
+  });
 });
 
 test("times of a class of devices that is gone predict nothing", () => {

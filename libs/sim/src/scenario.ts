@@ -109,6 +109,8 @@ export interface Scenario {
   readonly seed: number;
   /** Only faults that somebody notices: then every request with time enough must succeed. */
   readonly gentle: boolean;
+  /** No faults at all, and a load that its devices can carry: then no work is left lying. */
+  readonly calm: boolean;
   readonly ingresses: readonly string[];
   readonly schedulers: readonly string[];
   readonly workers: readonly WorkerPlan[];
@@ -153,6 +155,58 @@ export interface Scenario {
 }
 
 export function drawScenario(seed: number): Scenario {
+  const drawn = drawFaulty(seed);
+  const random = seededRandom(seed ^ CALM);
+  return random.chance(CALM_PART) ? calmed(drawn, random) : drawn;
+}
+
+/** Draws of their own, so that the others do not depend on them. */
+const CALM = 0xca1;
+const CALM_PART = 0.15;
+
+/** The same cluster with room for every model, and nothing that happens to it. */
+function calmed(drawn: Scenario, random: Random): Scenario {
+  const { models, workers, network } = drawn;
+  const memoryBytes = roomFor(models);
+  const roomy = workers.map((worker) => ({ ...worker, memoryBytes }));
+  const used = 0.2 + 0.7 * random.next();
+  return {
+    ...drawn,
+    gentle: false,
+    calm: true,
+    workers: roomy,
+    network: { ...network, jitterUs: 500, loss: 0, duplication: 0, reordering: 0 },
+    rate: Math.min(CALM_RATE_MAX, used * capacity({ models, workers })),
+    owedUsMin: Infinity,
+    abandons: 0,
+    poison: 0,
+    killers: 0,
+    jobs: 0,
+    straggles: 0,
+    fatal: 0,
+    loadFails: 0,
+    incidents: new Map(),
+    openMax: 8_192,
+    queueTicketsMax: 8_192,
+    retryBurst: 1_000,
+    parkAfterUs: Infinity,
+    zoned: false,
+  };
+}
+
+const CALM_RATE_MAX = 1_000;
+
+/** Requests a second of all devices together, without any batching. */
+function capacity({ models, workers }: Pick<Scenario, "models" | "workers">): number {
+  const shares = models.reduce((sum, { share }) => sum + share, 0);
+  let us = 0;
+  for (const { share, runUs, rowUs } of models) {
+    us += (share / shares) * (runUs + ((1 + ROWS_MAX) / 2) * rowUs);
+  }
+  return workers.reduce((sum, { slowness }) => sum + 1_000_000 / (us * slowness), 0);
+}
+
+function drawFaulty(seed: number): Scenario {
   const random = seededRandom(seed);
   const gentle = random.chance(0.3);
   const models = drawModels(random.fork());
@@ -168,6 +222,7 @@ export function drawScenario(seed: number): Scenario {
   return {
     seed,
     gentle,
+    calm: false,
     ingresses: names("ingress", 1 + random.below(2)),
     schedulers: names("scheduler", gentle ? 2 : 1 + random.below(3)),
     workers,
@@ -277,7 +332,7 @@ function drawModels(random: Random): ModelPlan[] {
  */
 function drawWorkers(random: Random, models: readonly ModelPlan[], gentle: boolean): WorkerPlan[] {
   const largest = Math.max(...models.map((model) => Math.ceil(model.fileBytes * 1.3)));
-  const all = models.reduce((sum, model) => sum + Math.ceil(model.fileBytes * 1.3), 0);
+  const all = roomFor(models);
   const least = Math.max(largest, Math.ceil(all / 5));
   const memory = (made: number): number => {
     if (gentle) return made < 2 ? all : 1 + Math.floor(random.next() * all);
@@ -303,6 +358,9 @@ function drawWorkers(random: Random, models: readonly ModelPlan[], gentle: boole
   }
   return plans;
 }
+
+const roomFor = (models: readonly ModelPlan[]): number =>
+  models.reduce((sum, model) => sum + Math.ceil(model.fileBytes * 1.3), 0);
 
 const names = (role: string, count: number): string[] =>
   Array.from({ length: count }, (_, at) => `${role}-${at + 1}`);

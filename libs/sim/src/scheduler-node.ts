@@ -1,5 +1,6 @@
 /** A simulated scheduler: the real core, what it hears, and what it sends. */
 
+import type { Fact } from "@millrace/invariants";
 import {
   type AnswerFrame,
   encodeAnswers,
@@ -7,6 +8,7 @@ import {
   encodeJson,
   frameKind,
   type SchedulerHeartbeat,
+  type TicketFrame,
   type WorkerHeartbeat,
 } from "@millrace/protocol";
 import {
@@ -28,6 +30,7 @@ import {
   readWorkerBeat,
 } from "./reading.ts";
 import { ROWS_MAX, within } from "./scenario.ts";
+import { cancelledWork, givenWork, queuedWork, refusedWork } from "./work.ts";
 import type { Node, World } from "./world.ts";
 
 interface Life {
@@ -43,6 +46,7 @@ const HEARS: ReadonlySet<Channel> = new Set([
 ]);
 const REGISTRY_US_MIN = 2_000;
 const REGISTRY_US_MAX = 50_000;
+const LATE_US = 1_000_000;
 const encoder = new TextEncoder();
 
 export class SchedulerNode implements Node, Member {
@@ -162,11 +166,19 @@ export class SchedulerNode implements Node, Member {
     switch (channel) {
       case "ticket":
         if (frameKind(bytes) === "cancel") {
-          return host.post({ type: "cancelled", frame: readCancel(bytes) });
+          const cancelled = readCancel(bytes);
+          this.#observe(cancelledWork(cancelled));
+          return host.post({ type: "cancelled", frame: cancelled });
         }
-        return host.post({ type: "ticketsArrived", frame: readTickets(bytes) });
-      case "done":
-        return host.post({ type: "batchDone", frame: readDone(bytes) });
+        const arrived = readTickets(bytes);
+        this.#observe(queuedWork(this.id, arrived));
+        return host.post({ type: "ticketsArrived", frame: this.#levelled(arrived) });
+      case "done": {
+        const post = () => host.post({ type: "batchDone", frame: readDone(bytes) });
+        return this.#world.without("promptDone")
+          ? this.#world.timeline.after(LATE_US, post)
+          : post();
+      }
       case "workerBeat":
         return host.post({ type: "workerBeat", heartbeat: this.#weakened(readWorkerBeat(bytes)) });
       case "schedulerBeat":
@@ -186,6 +198,11 @@ export class SchedulerNode implements Node, Member {
     }
   }
 
+  #levelled(frame: TicketFrame): TicketFrame {
+    if (!this.#world.without("urgentBatches")) return frame;
+    return { ...frame, tickets: frame.tickets.map((ticket) => ({ ...ticket, tier: 1 })) };
+  }
+
   #weakened(heartbeat: WorkerHeartbeat): WorkerHeartbeat {
     if (!this.#world.without("freeMemory")) return heartbeat;
     const { device } = heartbeat;
@@ -201,11 +218,13 @@ export class SchedulerNode implements Node, Member {
         const { id, model, tier, startWithinUs } = frame;
         const seqs = frame.items.map((item) => item.seq);
         this.#world.trace(from, "assign", { worker, id, model, tier, startWithinUs, seqs });
+        this.#observe([givenWork(worker, frame)]);
         network.send(worker, { from, channel: "assign", bytes: encodeAssignment(frame) });
         return;
       }
       case "refuse": {
         this.#world.trace(from, "refuse", effect);
+        this.#observe(refusedWork(effect));
         const answers = effect.refusals.map((refusal) => {
           const { seq, attempt, code, message, queuedUs } = refusal;
           const body = encoder.encode(message);
@@ -231,6 +250,10 @@ export class SchedulerNode implements Node, Member {
       default:
         return unreachable(effect);
     }
+  }
+
+  #observe(facts: readonly Fact[]): void {
+    for (const fact of facts) this.#world.observe(fact);
   }
 
   #watchQueues({ loads }: SchedulerHeartbeat): void {

@@ -4,19 +4,7 @@
  * things must happen.
  */
 
-import {
-  checkBounds,
-  checkCheckedBytes,
-  checkDeviceLimits,
-  checkOneAnswer,
-  checkOneEffect,
-  checkOwnAnswer,
-  checkRecovery,
-  checkUrgentFirst,
-  type Fact,
-  Observer,
-  type Violation,
-} from "@millrace/invariants";
+import { type Fact, Observer, type Violation } from "@millrace/invariants";
 import { modelRef } from "@millrace/protocol";
 import { seededRandom } from "@millrace/std";
 import { requestName } from "./bodies.ts";
@@ -24,6 +12,7 @@ import { type Cluster, Faults, type ModelChange } from "./faults.ts";
 import { IngressNode } from "./ingress-node.ts";
 import { JobDesk } from "./job-desk.ts";
 import { JobStore } from "./job-store.ts";
+import { judgesOf } from "./judges.ts";
 import { Killings } from "./killings.ts";
 import { Network } from "./network.ts";
 import { ModelRegistry } from "./registry.ts";
@@ -71,11 +60,7 @@ const LIVENESS_US = 600_000;
 const LIVENESS_US_MAX = 12_000_000;
 /** Cancellations and last beats arrive. */
 const REST_US = 400_000;
-/** A turn of an event loop, and the rounding of its timers. */
-const SLACK_US = 5_000;
 const SLICE_US = 100_000;
-/** Word of a change in the registry is everywhere by then, also where a connection was away. */
-const WORD_US = 2_000_000;
 
 export const simulate = (seed: number, options: SimulateOptions = {}): Report =>
   new Simulation(seed, options).run();
@@ -85,17 +70,7 @@ class Simulation {
   readonly #timeline = new Timeline();
   readonly #trace: Trace;
   readonly #told: SimulateOptions["observe"];
-  readonly #observer = new Observer([
-    (report) => checkOneAnswer(report, SLACK_US),
-    checkOwnAnswer,
-    checkDeviceLimits,
-    checkOneEffect,
-    checkUrgentFirst,
-    checkBounds,
-    // While workers are lost by other things, two that had the same input are reason enough.
-    (report) => checkRecovery(report, (code) => code === "INPUT_QUARANTINED" && this.#faulty),
-    (report) => checkCheckedBytes(report, WORD_US),
-  ]);
+  readonly #observer: Observer;
   readonly #outcomes = new Map<string, number>();
   readonly #killings: Killings;
   readonly #registry: ModelRegistry;
@@ -111,6 +86,7 @@ class Simulation {
 
   constructor(seed: number, options: SimulateOptions) {
     this.#scenario = options.scenario ?? drawScenario(seed);
+    this.#observer = new Observer(judgesOf(this.#scenario, () => this.#faulty));
     this.#killings = new Killings(this.#scenario.workers.map(({ id }) => id));
     const random = seededRandom(seed ^ 0x5eed);
     this.#random = random.fork();

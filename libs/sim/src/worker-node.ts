@@ -35,6 +35,7 @@ import {
 } from "./reading.ts";
 import { placeOf } from "./places.ts";
 import type { WorkerPlan } from "./scenario.ts";
+import { endedWork } from "./work.ts";
 import type { Node, World } from "./world.ts";
 
 interface Life {
@@ -246,6 +247,7 @@ export class WorkerNode implements Node, Member {
       case "run":
         return this.#run(life, effect);
       case "answer":
+        for (const fact of endedWork(from, effect)) this.#world.observe(fact);
         return this.#answer(effect.ingress, this.#encodeAnswers(effect.frame));
       case "done": {
         const { scheduler, frame } = effect;
@@ -266,6 +268,7 @@ export class WorkerNode implements Node, Member {
       case "unload": {
         const { ref } = effect;
         this.#world.trace(from, "unloading", { ref });
+        this.#world.observe({ type: "modelHeld", device: from, model: ref, held: false });
         return device.unload(ref, () =>
           host.post({ type: "unloadEnded", ref, device: device.read() }),
         );
@@ -334,6 +337,8 @@ export class WorkerNode implements Node, Member {
     this.#world.trace(this.id, "loading", { ref });
     device.load(spec, (loaded) => {
       this.#world.trace(this.id, "loaded", { ref, loaded });
+      const held = !("code" in loaded);
+      this.#world.observe({ type: "modelHeld", device: this.id, model: ref, held });
       host.post({ type: "loadEnded", ref, loaded, device: device.read() });
     });
   }

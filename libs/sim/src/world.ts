@@ -35,6 +35,8 @@ import type { Timeline } from "./timeline.ts";
  * firstWrite      a result that is written again is another result
  * ackLast         the queue forgets a chunk when it is taken, and not when its results stand
  * residentDigest  workers do not say from which bytes their models are
+ * promptDone      schedulers hear of the ends of batches a second late
+ * urgentBatches   schedulers take every request for one of the same tier
  */
 export const DEFENCES = [
   "retry",
@@ -61,6 +63,8 @@ export const DEFENCES = [
   "drain",
   "digestCheck",
   "residentDigest",
+  "promptDone",
+  "urgentBatches",
   "firstWrite",
   "ackLast",
 ] as const;

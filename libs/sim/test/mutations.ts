@@ -69,6 +69,8 @@ const working: Change = ({ gentle: isGentle, network }) =>
     ? undefined
     : { jobs: 8, network: { ...network, loss: 0.02 }, ...only("ingressCrash", 150_000) };
 
+const calm: Change = (drawn) => (drawn.calm ? { rate: 1.2 * drawn.rate } : undefined);
+
 export const MUTATIONS: Readonly<Partial<Record<InvariantId, readonly Mutation[]>>> = {
   I1: [
     { without: ["oneSettle"] },
@@ -131,6 +133,10 @@ export const MUTATIONS: Readonly<Partial<Record<InvariantId, readonly Mutation[]
   I8: [
     { without: ["digestCheck"], change: () => corrupted },
     { without: ["residentDigest"], change: () => only("readd", 200_000) },
+  ],
+  I10: [
+    { without: ["promptDone"], change: calm },
+    { without: ["urgentBatches"], change: calm },
   ],
 };
 

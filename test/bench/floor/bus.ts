@@ -6,8 +6,11 @@ import { encodeItems, type Item, itemBytes } from "./frames.ts";
 /** The same bound as the cluster's frames. */
 const MESSAGE_BYTES_MAX = 512 * 1024;
 
-export const connectFloor = (url: string): Promise<NatsConnection> =>
-  connect({ servers: url, noAsyncTraces: true, timeout: 1000 });
+/** For a process that ends with its parent. */
+export function connectFloor(url: string): Promise<NatsConnection> {
+  process.on("disconnect", () => process.exit(0));
+  return connect({ servers: url, noAsyncTraces: true, timeout: 1000 });
+}
 
 export const subscribe = (
   connection: NatsConnection,

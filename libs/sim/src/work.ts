@@ -1,0 +1,40 @@
+/** What shows of work on its way: it waits at a scheduler, a device has it, or it is over. */
+
+import type { Fact } from "@millrace/invariants";
+import type { AssignmentFrame, CancelFrame, TicketFrame } from "@millrace/protocol";
+import type { WorkerEffect } from "@millrace/executing";
+import type { SchedulerEffect } from "@millrace/scheduling";
+
+type EffectOf<E, T> = Extract<E, { readonly type: T }>;
+
+interface Attempt {
+  readonly ingress: string;
+  readonly seq: number;
+  readonly attempt: number;
+}
+
+const nameOf = ({ ingress, seq, attempt }: Attempt): string => `${ingress}/${seq}/${attempt}`;
+
+export const queuedWork = (scheduler: string, { ingress, model, tickets }: TicketFrame): Fact[] =>
+  tickets.map(({ seq, attempt, tier }) => {
+    const work = nameOf({ ingress, seq, attempt });
+    return { type: "workQueued", work, scheduler, model, tier };
+  });
+
+export const givenWork = (device: string, { items }: AssignmentFrame): Fact => ({
+  type: "workGiven",
+  works: items.map(nameOf),
+  device,
+});
+
+export const refusedWork = ({ ingress, refusals }: EffectOf<SchedulerEffect, "refuse">): Fact[] =>
+  refusals.map(({ seq, attempt }) => {
+    return { type: "workDropped", work: nameOf({ ingress, seq, attempt }) };
+  });
+
+/** Every attempt at these. */
+export const cancelledWork = ({ ingress, seqs }: CancelFrame): Fact[] =>
+  seqs.map((seq) => ({ type: "workDropped", work: `${ingress}/${seq}` }));
+
+export const endedWork = (device: string, { items }: EffectOf<WorkerEffect, "answer">): Fact[] =>
+  items.map((item) => ({ type: "workEnded", work: nameOf(item), device }));
