@@ -4,7 +4,10 @@ import type { Fault } from "@millrace/protocol";
 import { Bucket } from "./bucket.ts";
 import type { ClientLimits } from "./events.ts";
 
-/** Beyond this, clients with nothing open are forgotten. */
+/**
+ * Beyond this, clients with nothing open are forgotten; not before, because a map in which one entry
+ * comes and goes with every request leaves a chain of tables to the collector (see std's NumberMap).
+ */
 const CLIENTS_MAX = 10_000;
 /** A client at its concurrency cap may try again when one of its own requests has ended. */
 const RETRY_AFTER_US = 100_000;
@@ -40,10 +43,7 @@ export class Clients {
 
   leave(id: string): void {
     const client = this.#clients.get(id);
-    if (client === undefined) return;
-    client.open--;
-    // A client without a rate has no state besides what is open.
-    if (client.open === 0 && client.bucket === undefined) this.#clients.delete(id);
+    if (client !== undefined) client.open--;
   }
 
   #client(id: string, limits: ClientLimits, nowUs: number): Client {

@@ -49,8 +49,11 @@ interface Timer {
   readonly open: Open;
 }
 
-/** Timers that are no longer wanted are removed when there are this many more than requests. */
-const STALE_TIMERS_MAX = 1024;
+/**
+ * Timers that are no longer wanted are removed when there are so many more than requests. Each keeps
+ * its request: with a thousand of them requests were old enough for the old generation.
+ */
+const STALE_TIMERS_MAX = 32;
 
 /** When the request wants attention: its deadline, or what comes before. */
 export const nextUs = (open: Open): number =>
@@ -79,7 +82,7 @@ export class Table {
   }
 
   add(open: Open): void {
-    assert(!this.#open.has(open.seq), `request ${open.seq} is open already`);
+    assert(!this.#open.has(open.seq), "a request was opened twice");
     this.#open.set(open.seq, open);
     this.#bytes += open.request.bodyBytes;
     this.arm(open);
@@ -87,7 +90,7 @@ export class Table {
 
   /** I1: a request is settled once, because only one caller gets to remove it. */
   remove(open: Open): void {
-    assert(!open.settled, `request ${open.seq} is settled already`);
+    assert(!open.settled, "a request was settled twice");
     open.settled = true;
     this.#open.delete(open.seq);
     this.#bytes -= open.request.bodyBytes;

@@ -91,7 +91,7 @@ export class ThreadLink {
   }
 
   #settle(id: number, answer: ThreadAnswer): void {
-    const resolve = present(this.#waiting.get(id), `the question ${id} of an engine's answer`);
+    const resolve = present(this.#waiting.get(id), "the question of an engine's answer");
     this.#waiting.delete(id);
     this.#answered++;
     resolve(answer);

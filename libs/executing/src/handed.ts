@@ -93,7 +93,7 @@ export class Handed {
   end(id: number, outcome: Outcome, nowUs: number): HandedRun | undefined {
     if (this.#givenUp.delete(id)) return undefined;
     const at = this.#runs.findIndex((run) => run.id === id);
-    assert(at >= 0, `run ${id} ended and was not handed over`);
+    assert(at >= 0, "a run ended that was not handed over");
     if (at === 0) this.#onSinceUs = nowUs;
     const run = this.#runs.splice(at, 1)[0] as HandedRun;
     if (outcome === "failed" || (outcome === "ran" && run.partial)) this.#returning = true;

@@ -4,7 +4,11 @@ export class AssertionError extends Error {
   override readonly name = "AssertionError";
 }
 
-/** @throws AssertionError when `condition` is false, which is a bug in Millrace. */
+/**
+ * The message is made in any case. Where it is asked for every request it is a constant: V8 keeps
+ * the text of each number in a cache, and what a cache keeps is taken for old by the collector.
+ * @throws AssertionError when `condition` is false, which is a bug in Millrace.
+ */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);
 }

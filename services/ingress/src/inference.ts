@@ -15,6 +15,7 @@ import { Exchange, type ExchangeParts, type Sink } from "./exchange.ts";
 import type { IngressMetrics } from "./ingress-metrics.ts";
 import type { Amounts, LoadCounter } from "./load-recorder.ts";
 import { Reply, replyFault, replyInference } from "./reply.ts";
+import { RequestIds } from "./request-ids.ts";
 import type { Zones } from "./zones.ts";
 
 export interface InferenceOptions {
@@ -58,11 +59,13 @@ const SEQ_MAX = 0xffff_ffff;
 export class Inference {
   readonly #options: InferenceOptions;
   readonly #exchanges = new NumberMap<Exchange>();
+  readonly #ids: RequestIds;
   #seq = 0;
   #parts: AnswerParts | undefined;
 
   constructor(options: InferenceOptions) {
     this.#options = options;
+    this.#ids = new RequestIds(options.address);
   }
 
   find(seq: number): Exchange | undefined {
@@ -151,7 +154,7 @@ export class Inference {
     const { reply } = exchange;
     if (reply instanceof Reply) {
       const who = ["Millrace-Worker", from, "Millrace-Device", device];
-      replyInference(reply, response.value, [...this.#ids(exchange), ...who]);
+      replyInference(reply, response.value, [...this.#headers(exchange), ...who]);
     } else {
       reply.served(response.value, served.answer.computeUs);
     }
@@ -179,7 +182,7 @@ export class Inference {
   }
 
   #close(seq: number): Exchange {
-    const exchange = present(this.#exchanges.get(seq), `the exchange ${seq}`);
+    const exchange = present(this.#exchanges.get(seq), "the exchange");
     this.#exchanges.delete(seq);
     this.#parts?.drop(seq);
     return exchange;
@@ -223,7 +226,7 @@ export class Inference {
       reply.failed(fault);
       return;
     }
-    replyFault(reply, fault, this.#ids(exchange));
+    replyFault(reply, fault, this.#headers(exchange));
     metrics.failed(exchange.model, fault.code, totalUs);
     exchange.model.statistics.failed(totalUs, nowUs());
     const { code, message: reason } = fault;
@@ -232,19 +235,15 @@ export class Inference {
 
   /** The id of a request that is refused before it is open. */
   nextId(): string {
-    return this.#id(this.#nextSeq());
+    return this.#ids.of(this.#nextSeq());
   }
 
-  #id(seq: number): string {
-    return `${this.#options.address}-${seq}`;
-  }
-
-  #ids({ seq }: Exchange): string[] {
-    return ["Millrace-Request-Id", this.#id(seq)];
+  #headers({ seq }: Exchange): string[] {
+    return ["Millrace-Request-Id", this.#ids.of(seq)];
   }
 
   #context({ seq, trace, access, model }: Exchange): object {
-    return { request: this.#id(seq), trace, client: access.client, model: model.ref };
+    return { request: this.#ids.of(seq), trace, client: access.client, model: model.ref };
   }
 
   /** I2: no two open requests share a number, and no two processes an address. */

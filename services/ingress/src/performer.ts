@@ -80,7 +80,7 @@ export class Performer {
 
   #send(effect: Extract<IngressEffect, { type: "send" }>): void {
     const { seq, request } = effect;
-    const exchange = present(this.#options.inference.find(seq), `the exchange ${seq}`);
+    const exchange = present(this.#options.inference.find(seq), "the exchange of a ticket");
     this.#tickets.push(subjects.ticket(effect.scheduler), request.model, {
       seq,
       attempt: effect.attempt,

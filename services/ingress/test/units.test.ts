@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import type { Answer, ModelRecord, ModelSpec } from "@millrace/protocol";
 import { Catalogue } from "../src/catalogue.ts";
+import { RequestIds } from "../src/request-ids.ts";
 import { matchRoute, methodOf } from "../src/routes.ts";
 import { ModelStatistics } from "../src/statistics.ts";
 import { traceFor } from "../src/trace.ts";
@@ -254,4 +255,11 @@ describe("figures", () => {
     statistics.failed(1, 0);
     expect(statistics.recent(0)).toMatchObject({ p50Us: 7, p99Us: 7, errors: 1 });
   });
+});
+
+test("a request's id has its process's address and its number", () => {
+  const ids = new RequestIds("ingress-1-x");
+  for (const seq of [1, 999, 1_000, 1_001, 12_005, 7, 4_294_967_295]) {
+    expect(ids.of(seq)).toBe(`ingress-1-x-${seq}`);
+  }
 });
