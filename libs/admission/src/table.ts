@@ -50,8 +50,8 @@ interface Timer {
 }
 
 /**
- * Timers that are no longer wanted are removed when there are so many more than requests. Each keeps
- * its request: with a thousand of them requests were old enough for the old generation.
+ * Timers that are no longer wanted are removed when there are so many beyond two for each request.
+ * Each keeps its request: with a thousand of them requests grew old enough for the old generation.
  */
 const STALE_TIMERS_MAX = 32;
 

@@ -131,9 +131,12 @@ export function checkWorkConserved(report: Report, options: WorkConservedOptions
         checkUrgent(given, device, atUs);
         for (const name of works) devices.of(device).open.add(name);
       },
-      workDropped({ work }) {
-        if (waiting.delete(work)) return;
-        for (const name of waiting.keys()) if (name.startsWith(`${work}/`)) waiting.delete(name);
+      workDropped({ work }, atUs) {
+        for (const [name, dropped] of waiting) {
+          if (name !== work && !name.startsWith(`${work}/`)) continue;
+          checkIdle(name, dropped, "nobody", atUs);
+          waiting.delete(name);
+        }
       },
       workEnded({ work, device }, atUs) {
         const state = devices.of(device);
@@ -144,6 +147,9 @@ export function checkWorkConserved(report: Report, options: WorkConservedOptions
         if (held) models.set(model, atUs);
         else models.delete(model);
       },
+    },
+    finish(nowUs) {
+      for (const [name, left] of waiting) checkIdle(name, left, "nobody", nowUs);
     },
   };
 }

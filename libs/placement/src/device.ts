@@ -24,9 +24,6 @@ export interface Slot<B> {
   gone: boolean;
 }
 
-/** A device so long over its time is late; by less it is a message that is under way. */
-const LATE_US = 5_000;
-
 export class DeviceState<B> {
   readonly id: string;
   readonly role: WorkerHeartbeat["role"];
@@ -57,6 +54,8 @@ export class DeviceState<B> {
   fullLeadUs = 0;
   #nextId: number;
   #reservedFor = 0;
+  /** When it should be seen to finish something again. */
+  #dueUs = 0;
   /** Of what was sent, the one that runs, as far as is known here. */
   #runningId = 0;
 
@@ -81,9 +80,13 @@ export class DeviceState<B> {
   sent(batch: B, tier: Tier, meanUs: number, nowUs: number, alone = false): number {
     const id = this.#nextId++;
     if (alone) this.#reservedFor = id;
-    if (this.outstanding.size === 0) this.#runningId = id;
+    const isFirst = this.outstanding.size === 0;
     this.outstanding.set(id, { id, batch, sentUs: nowUs, meanUs, tier });
     this.freeAtUs = Math.max(this.freeAtUs, nowUs) + meanUs;
+    if (isFirst) {
+      this.#runningId = id;
+      this.#dueUs = this.freeAtUs;
+    }
     return id;
   }
 
@@ -115,10 +118,14 @@ export class DeviceState<B> {
     return this.outstanding.size < 2 ? this.freeAtUs : this.freeAtUs - this.behind(tier).us;
   }
 
-  /** How long it is over the time at which it should have finished what it holds. */
-  lateUs(nowUs: number): number {
-    const us = nowUs - this.freeAtUs;
-    return this.outstanding.size > 0 && us > LATE_US ? us : 0;
+  /** How long what it holds of ours stands still that should have gone on. */
+  overdueUs(nowUs: number): number {
+    return this.outstanding.size > 0 ? Math.max(0, nowUs - this.#dueUs) : 0;
+  }
+
+  /** It has finished something, by its word, and has so much left. */
+  progressed(backlogUs: number, nowUs: number): void {
+    this.#dueUs = nowUs + backlogUs;
   }
 
   /**

@@ -22,6 +22,8 @@ interface Holders<B> {
   readonly accelerators: Slot<B>[];
   readonly cpus: Slot<B>[];
   readonly devices: Set<DeviceState<B>>;
+  /** Made when it is asked for; the devices have changed where it is undefined. */
+  sample: readonly DeviceState<B>[] | undefined;
 }
 
 const anyDevice = (): boolean => true;
@@ -37,13 +39,13 @@ function takesWithin<B>(
   return device.freeAtUs - nowUs <= leadUs;
 }
 
+const SAMPLE_MAX = 16;
 /** Idle devices that are weighed against each other: enough to find one nearby among few zones. */
 const WEIGHED_MAX = 16;
-/**
- * Above every reluctance: another is taken where there is one, because whoever is idle knows better
- * when it takes more.
- */
+/** Above every reluctance: another is taken where there is one. */
 const LATE = 16;
+/** A device so long over its time is late; by less it is a message that is under way. */
+const LATE_US = 5_000;
 
 export class DevicePool<B> {
   readonly #options: PlacementOptions;
@@ -92,10 +94,11 @@ export class DevicePool<B> {
       slot.gone = true;
       if (!slot.listed) device.unlisted--;
       device.ready.delete(ref);
-      const devices = this.#holders.get(ref)?.devices;
-      devices?.delete(device);
+      const holders = this.#holdersOf(ref);
+      holders.devices.delete(device);
+      holders.sample = undefined;
       // What is left in its stacks are slots that are gone: versions come and go for ever (I6).
-      if (devices?.size === 0) this.#holders.delete(ref);
+      if (holders.devices.size === 0) this.#holders.delete(ref);
     }
     for (const ref of refs) {
       if (device.ready.has(ref)) continue;
@@ -104,12 +107,21 @@ export class DevicePool<B> {
       device.ready.set(ref, { device, stack, listed: false, gone: false });
       device.unlisted++;
       holders.devices.add(device);
+      holders.sample = undefined;
     }
   }
 
   /** Devices that hold the model, busy ones and suspects included. */
   holders(ref: string): ReadonlySet<DeviceState<B>> {
     return this.#holders.get(ref)?.devices ?? this.#none;
+  }
+
+  /** Enough of the holders for an estimate: a large fleet is not walked for every batch. */
+  sample(ref: string): readonly DeviceState<B>[] {
+    const holders = this.#holders.get(ref);
+    if (holders === undefined) return [];
+    holders.sample ??= holders.devices.values().take(SAMPLE_MAX).toArray();
+    return holders.sample;
   }
 
   /** True while the device may be sent one more batch (late binding: one runs, one waits). */
@@ -130,7 +142,7 @@ export class DevicePool<B> {
    */
   takesAhead(device: DeviceState<B>, tier: Tier, nowUs: number): boolean {
     if (!device.available || device.reserved || device.outstanding.size < 2) return false;
-    if (device.lateUs(nowUs) > 0) return false;
+    if (isLate(device, nowUs)) return false;
     const { batches } = device.behind(tier);
     return batches > 0 && device.outstanding.size - batches < this.#options.outstandingMax;
   }
@@ -208,8 +220,7 @@ export class DevicePool<B> {
         if (!slot.gone) device.unlisted++;
       } else if (usable(device)) {
         const cost =
-          (wish === undefined ? 0 : reluctance(device, wish)) +
-          (device.lateUs(nowUs) > 0 ? LATE : 0);
+          (wish === undefined ? 0 : reluctance(device, wish)) + (isLate(device, nowUs) ? LATE : 0);
         if (cost === 0) return device;
         if (cost < least) [best, least] = [device, cost];
         if (++weighed >= WEIGHED_MAX) break;
@@ -221,12 +232,16 @@ export class DevicePool<B> {
   #holdersOf(ref: string): Holders<B> {
     let holders = this.#holders.get(ref);
     if (holders === undefined) {
-      holders = { accelerators: [], cpus: [], devices: new Set() };
+      holders = { accelerators: [], cpus: [], devices: new Set(), sample: undefined };
       this.#holders.set(ref, holders);
     }
     return holders;
   }
 }
+
+/** It should have finished what it holds: whoever is idle knows better when it takes more. */
+const isLate = ({ freeAtUs, outstanding }: DeviceState<unknown>, nowUs: number): boolean =>
+  outstanding.size > 0 && freeAtUs + LATE_US < nowUs;
 
 const isPlaced = ({ lifecycle, zone }: DeviceState<unknown>): boolean =>
   zone !== undefined || lifecycle !== undefined;

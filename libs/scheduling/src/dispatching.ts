@@ -24,7 +24,7 @@ import type { Failing } from "./failing.ts";
 import type { ModelState, Models } from "./models.ts";
 import type { SchedulerOptions } from "./options.ts";
 import { isSuspect, Spilling } from "./spilling.ts";
-import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
+import type { Waits } from "./waits.ts";
 import type { Zones } from "./zones.ts";
 
 /** What a device was sent: enough to refuse its tickets when the device is lost. */
@@ -123,9 +123,8 @@ export class Dispatching {
 
   /** Devices that take full batches already, where this model's has just become full. */
   #feedEarly(model: ModelState, nowUs: number): void {
-    let scanned = 0;
-    for (const device of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX || !this.isFull(model, device)) break;
+    for (const device of this.#pool.sample(model.ref)) {
+      if (!this.isFull(model, device)) break;
       if (this.#pool.takesFull(device, nowUs)) this.feed(device, nowUs);
     }
   }
@@ -277,9 +276,7 @@ export class Dispatching {
     device: DeviceState<Batch>,
     nowUs: number,
   ): boolean {
-    let scanned = 0;
-    for (const other of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
+    for (const other of this.#pool.sample(model.ref)) {
       if (other === device || !other.available) continue;
       const endUs = this.#waits.endsUs(model, other, ticket.tier, ticket.rows, nowUs);
       if (endUs + this.#options.marginUs <= deadlineUs) return true;
@@ -328,9 +325,7 @@ export class Dispatching {
     // What would go with it is taken to be like it.
     const bytes = ticket.bodyBytes * Math.min(model.queue.size, model.rowsMax);
     const worthUs = worthWaitingNearUs(bytes, this.#options);
-    let scanned = 0;
-    for (const near of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
+    for (const near of this.#pool.sample(model.ref)) {
       if (near.zone !== zone || near.accelerator !== device.accelerator) continue;
       const inUs = Math.max(near.freeAtUs, this.#pool.takesAtUs(near)) - nowUs;
       if (inUs > 0 && inUs <= worthUs) return worthUs;

@@ -8,7 +8,7 @@ import type { DevicePool, DeviceState } from "@millrace/placement";
 import type { Tier } from "@millrace/protocol";
 import type { Batch } from "./dispatching.ts";
 import type { ModelState } from "./models.ts";
-import { DEVICES_SCANNED_MAX, type Waits } from "./waits.ts";
+import type { Waits } from "./waits.ts";
 
 export class Spilling {
   readonly #pool: DevicePool<Batch>;
@@ -31,12 +31,10 @@ export class Spilling {
     const { rows } = head.ticket;
     let soonestUs = Infinity;
     let accelerators = 0;
-    let scanned = 0;
-    for (const holder of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
+    for (const holder of this.#pool.sample(model.ref)) {
       if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
       accelerators++;
-      soonestUs = Math.min(soonestUs, this.#waits.endsUs(model, holder, tier, rows, nowUs));
+      soonestUs = Math.min(soonestUs, this.#waits.likelyEndsUs(model, holder, tier, rows, nowUs));
     }
     if (accelerators === 0) return true;
     const cpuUs = model.profileOn(device.device.class).meanUs(rows);
@@ -59,13 +57,11 @@ export class Spilling {
     const tier = model.queue.topTier;
     if (tier === undefined || tier === 2 || isSuspect(model)) return undefined;
     const { rows } = (model.queue.peek() as Queued).ticket;
-    let scanned = 0;
     let soonest: DeviceState<Batch> | undefined;
     let soonestUs = Infinity;
-    for (const device of this.#pool.holders(model.ref)) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
+    for (const device of this.#pool.sample(model.ref)) {
       if (!device.available || tried?.has(device) === true) continue;
-      const endUs = this.#waits.endsUs(model, device, tier, rows, nowUs);
+      const endUs = this.#waits.likelyEndsUs(model, device, tier, rows, nowUs);
       if (endUs < soonestUs) [soonest, soonestUs] = [device, endUs];
     }
     if (soonest === undefined || !this.#pool.takesAhead(soonest, tier, nowUs)) return undefined;

@@ -8,8 +8,6 @@ import type { ModelLoad, SchedulerHeartbeat, Tier } from "@millrace/protocol";
 import type { Batch } from "./dispatching.ts";
 import type { ModelState, Models } from "./models.ts";
 
-/** Enough for an estimate: a large fleet is not walked for every batch. */
-export const DEVICES_SCANNED_MAX = 16;
 /** Every ticket asks for it. */
 const DEVICES_FRESH_US = 50_000;
 
@@ -74,12 +72,9 @@ export class Waits {
    * undefined while no device is ready. Other models' work is taken to be shared by their devices.
    */
   othersUs(model: ModelState, tier: Tier, deadlineUs: number, nowUs: number): number | undefined {
-    const holders = this.#pool.holders(model.ref);
     const ownUs = this.queueUs(model, tier, this.devices(model, nowUs), deadlineUs);
-    let scanned = 0;
     let soonestUs: number | undefined;
-    for (const device of holders) {
-      if (++scanned > DEVICES_SCANNED_MAX) break;
+    for (const device of this.#pool.sample(model.ref)) {
       if (!device.available) continue;
       const hereUs = this.#queuesUs(model, device, tier, deadlineUs, nowUs);
       const us =
@@ -141,10 +136,7 @@ export class Waits {
     return Math.ceil(othersUs) + this.queueUs(model, tier, this.devices(model, nowUs));
   }
 
-  /**
-   * When the device would have run the rows of the model, begun once it is free for the tier. One
-   * that is late, for other schedulers' work or its own, is taken to be so for as long again.
-   */
+  /** When the device would have run the rows of the model, begun once it is free for the tier. */
   endsUs(
     model: ModelState,
     device: DeviceState<Batch>,
@@ -152,8 +144,22 @@ export class Waits {
     rows: number,
     nowUs: number,
   ): number {
-    const startUs = Math.max(nowUs + device.lateUs(nowUs), device.freeForUs(tier));
+    const startUs = Math.max(nowUs, device.freeForUs(tier));
     return startUs + model.profileOn(device.device.class).meanUs(rows);
+  }
+
+  /**
+   * The same where one device is held against another: one that stands still, for its own sake or
+   * with another scheduler's work, is taken to do so for as long again.
+   */
+  likelyEndsUs(
+    model: ModelState,
+    device: DeviceState<Batch>,
+    tier: Tier,
+    rows: number,
+    nowUs: number,
+  ): number {
+    return this.endsUs(model, device, tier, rows, nowUs) + device.overdueUs(nowUs);
   }
 
   /**
@@ -169,17 +175,15 @@ export class Waits {
   }
 
   #worth(model: ModelState): number {
-    const holders = this.#pool.holders(model.ref);
     const fastestUs = model.fastestUs(model.rowsMax);
+    const sample = this.#pool.sample(model.ref);
+    if (sample.length === 0) return 0;
     let worth = 0;
-    let scanned = 0;
-    for (const { available, device } of holders) {
-      if (scanned === DEVICES_SCANNED_MAX) break;
-      scanned++;
+    for (const { available, device } of sample) {
       if (!available) continue;
       const profile = model.profileOn(device.class);
       worth += profile.known ? fastestUs / profile.meanUs(model.rowsMax) : 1;
     }
-    return scanned === 0 ? 0 : (worth * holders.size) / scanned;
+    return (worth * this.#pool.holders(model.ref).size) / sample.length;
   }
 }

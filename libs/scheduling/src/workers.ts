@@ -113,6 +113,7 @@ export class Workers {
       calibrate(sent.batch, nowUs);
       this.#learnLead(device, sent.batch, frame.backlogUs === 0);
     }
+    device.progressed(frame.backlogUs, nowUs);
     device.backlogHeard(frame.backlogUs, frame.seen, nowUs);
     this.#dispatching.feed(device, nowUs);
   }
@@ -181,6 +182,7 @@ export class Workers {
     else if (progress !== device.progress || device.progressDueUs === Infinity) {
       device.progressDueUs = nowUs + this.#options.wedgedAfterUs + PATIENCE * backlogUs;
     }
+    if (progress !== device.progress) device.progressed(backlogUs, nowUs);
     device.progress = progress;
     return nowUs >= device.progressDueUs;
   }

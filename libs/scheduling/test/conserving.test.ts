@@ -72,13 +72,35 @@ describe("an idle device", () => {
   test("on a CPU takes what waits for an accelerator that is late", () => {
     const bench = new Bench();
     bench.know(record("a", { maxBatch: 1 }));
-    bench.hear(beat("gpu-1", { models: [ready(A, 10 * RUN_US)] }));
-    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 50 * RUN_US)] }));
+    const models = [ready(A, 10 * RUN_US)];
+    bench.hear(beat("gpu-1", { models }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 150 * RUN_US)] }));
     for (let seq = 1; seq <= 4; seq++) bench.send(A, ticket(seq));
     bench.pass(20 * RUN_US);
     expect(workersOf(bench)).toEqual(["gpu-1", "gpu-1"]);
-    bench.pass(100 * RUN_US);
+    for (let beats = 0; beats < 3; beats++) {
+      // All the while it is alive, and finishes nothing.
+      const held = { "scheduler-1": { seen: 3, held: [1, 2, 3] } };
+      bench.hear({
+        ...beat("gpu-1", { models, assignments: held }),
+        inFlight: 2,
+        backlogUs: 1_000,
+      });
+      bench.pass(100 * RUN_US);
+    }
     expect(workersOf(bench)).toContain("cpu-1");
+  });
+
+  test("on a CPU refuses nothing that an accelerator makes which is only a little late", () => {
+    const bench = new Bench();
+    bench.know(record("a", { maxBatch: 1 }));
+    bench.hear(beat("gpu-1", { models: [ready(A, 10 * RUN_US)] }));
+    bench.hear(beat("cpu-1", { device: "cpu", models: [ready(A, 60 * RUN_US)] }));
+    bench.send(A, ticket(1));
+    bench.send(A, ticket(2));
+    bench.pass(55 * RUN_US);
+    for (let seq = 3; seq <= 5; seq++) bench.send(A, ticket(seq, { remainingUs: 41 * RUN_US }));
+    expect(bench.codes).toEqual([]);
   });
 
   test("that is due takes the most urgent work, and not what has just come", () => {

@@ -40,6 +40,7 @@ const worker = (id: string, isGpu: boolean): Scenario["workers"][number] => ({
 /** As `chaos/kill.yaml`: 150 requests a second, three GPUs and a CPU, two schedulers. */
 const scenarioOf = (seed: number, noticed: number): Scenario => ({
   ...drawScenario(seed),
+  calm: false,
   gentle: true,
   ingresses: ["ingress-1"],
   schedulers: ["scheduler-1", "scheduler-2"],

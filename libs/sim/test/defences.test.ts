@@ -27,7 +27,7 @@ function firstBroken({ without, change, odds, breaks }: Tried): Report | undefin
     const drawn = drawScenario(seed);
     const changed = change === undefined ? {} : change(drawn);
     if (changed === undefined) continue;
-    const scenario = { ...drawn, ...changed };
+    const scenario = { ...drawn, calm: false, ...changed };
     const { violations } = simulate(seed, { without, scenario });
     if (!violations.some(({ invariant }) => invariant === breaks)) continue;
     const sound = simulate(seed, { scenario });

@@ -69,7 +69,7 @@ const working: Change = ({ gentle: isGentle, network }) =>
     ? undefined
     : { jobs: 8, network: { ...network, loss: 0.02 }, ...only("ingressCrash", 150_000) };
 
-const calm: Change = (drawn) => (drawn.calm ? { rate: 1.2 * drawn.rate } : undefined);
+const calm: Change = (drawn) => (drawn.calm ? { calm: true, rate: 1.2 * drawn.rate } : undefined);
 
 export const MUTATIONS: Readonly<Partial<Record<InvariantId, readonly Mutation[]>>> = {
   I1: [

@@ -157,10 +157,11 @@ class Listener implements HttpListener {
     const replies = this.#replies.get(socket) ?? [];
     const waiting = replies.filter(({ state }) => state !== "answered");
     const [oldest] = waiting;
-    const own =
-      oldest === undefined
-        ? replies.at(-1)?.req.complete !== false
-        : waiting.length === 1 && oldest.state === "reading";
+    if (oldest === undefined && replies.at(-1)?.req.complete === false) {
+      socket.end(() => socket.destroy());
+      return;
+    }
+    const own = oldest === undefined || (waiting.length === 1 && oldest.state === "reading");
     if (!own || !socket.writable || error.code === "ECONNRESET" || oldest?.headersSent === true) {
       socket.destroy();
       return;

@@ -30,6 +30,8 @@ const HEADER_LENGTH = "Inference-Header-Content-Length";
 const JOINED_BYTES_MAX = 64 * 1024;
 /** Above this, a copy into a string costs more than it saves. */
 const STRING_BYTES_MAX = 8 * 1024;
+/** A connection may be kept so long by a body that nobody wants. */
+const LINGER_MS_MAX = 5_000;
 const SECOND_US = 1_000_000;
 
 /** I1: an answer is written once; a client that is gone gets none. */
@@ -56,14 +58,27 @@ function replyText(reply: Reply, status: number, text: string, more: Headers): v
   if (reply.state === "answered") return;
   const body = Buffer.from(text);
   begin(reply, status, JSON_TYPE, body.length, more);
-  const { req, shouldKeepAlive, isLast } = reply;
-  if (req.complete || (shouldKeepAlive && !isLast)) {
-    reply.end(body);
-    return;
-  }
-  // Its end closes the connection: who still writes the request would see that, not the answer.
+  if (isBodyAwaited(reply)) linger(reply, body);
+  else reply.end(body);
+}
+
+/** The response's end closes the connection, and the client still writes its request. */
+function isBodyAwaited({ req, shouldKeepAlive, isLast }: Reply): boolean {
+  // Who asks first, and is told no, sends none.
+  if (req.complete || req.headers.expect !== undefined) return false;
+  return !shouldKeepAlive || isLast;
+}
+
+/** Who writes into a closed connection sees that, and not the answer. */
+function linger(reply: Reply, body: Buffer): void {
   reply.write(body);
-  req.onceComplete(() => reply.end());
+  const end = (): void => {
+    clearTimeout(late);
+    reply.end();
+  };
+  const late = setTimeout(end, LINGER_MS_MAX);
+  late.unref();
+  reply.req.onceComplete(end);
 }
 
 /** @param more headers besides those that the fault itself asks for. */

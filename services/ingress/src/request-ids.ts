@@ -1,8 +1,8 @@
 /**
  * The ids of requests: this process's address and the request's number. V8 keeps the text of each
  * number that is made one in a cache, and what a cache keeps is taken for old by the collector: the
- * heap of an ingress that answered 13,000 requests a second grew by 0.3 MB a second. So only every
- * thousandth number is made a text.
+ * heap of an ingress that answered 13,000 requests a second grew by 0.3 MB a second. So only the
+ * thousands are made a text, which mostly are those of the request before.
  */
 
 const PER_PREFIX = 1000;

@@ -206,17 +206,34 @@ describe("bodies", () => {
     ["a declared body", (length: number) => head(length, "Connection: close\r\n")],
     ["a chunked body", () => chunkedHead("Connection: close\r\n")],
   ])("so does one that closes after it: %s", async (_, headOf) => {
-    const length = 40_000_000;
+    const length = 20_000_000;
     const socket = connect(stand.port, "127.0.0.1");
     socket.pause(); // it looks at nothing before it has written everything
     const begin = headOf(length);
     socket.write(begin);
     const chunk = `${length.toString(16)}\r\n${"x".repeat(length)}\r\n0\r\n\r\n`;
     const body = begin.includes("chunked") ? chunk : "x".repeat(length);
+    socket.on("error", () => undefined);
     const failed = await new Promise((resolve) => socket.write(body, resolve));
     expect(failed, "of writing").not.toBeInstanceOf(Error);
     const answer = (await socket.toArray()).join("");
     expect(answer).toMatch(/^HTTP\/1.1 413 [^]*Connection: close\r\n[^]*"code":"BODY_TOO_LARGE"/);
+  });
+
+  test("who asks first and is told no is not waited for", async () => {
+    const startedMs = performance.now();
+    const socket = connect(stand.port, "127.0.0.1");
+    socket.write(head(100_001, "Expect: 100-continue\r\nConnection: close\r\n"));
+    expect((await socket.toArray()).join("")).toMatch(/^HTTP\/1.1 413 /);
+    expect(performance.now() - startedMs).toBeLessThan(400);
+  });
+
+  test("a refusal is seen where what follows in its packet is not HTTP", async () => {
+    const lost = chunkedHead("Connection: close\r\n").replace("/echo/", "/nothing/");
+    const answer = await sendRaw(stand.port, [`${lost}zz\r\n`]);
+    expect(rawCode(answer)).toBe("404 MODEL_NOT_FOUND");
+    expect(answer.more).toBe("");
+    expect(answer.closed).toBe(true);
   });
 
   test("what follows a refused body gets no second answer", async () => {
