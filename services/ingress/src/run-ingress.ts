@@ -21,6 +21,7 @@ import { Ingress } from "./ingress.ts";
 import { checkWebhookConfig } from "./jobs/webhooks.ts";
 import { KeyFile } from "./key-file.ts";
 import { LoadRecorder } from "./load-recorder.ts";
+import { boundOldGeneration } from "./old-generation.ts";
 import { announceZone } from "./zones.ts";
 
 export interface IngressService {
@@ -84,8 +85,7 @@ export async function runIngress({ config, signal, listening }: IngressService):
   );
   here.bus = bus;
   opened.use(announceZone(bus, address, config.zone));
-  const keptMs = config.jobKeptHours * HOUR_MS;
-  const jobStore = await openJobStore(bus.connection, { keptMs });
+  const jobStore = await openJobStore(bus.connection, { keptMs: config.jobKeptHours * HOUR_MS });
   const load = opened.use(recordLoad(bus, address, config.clock, log));
   const ingress = opened.use(
     new Ingress({ config, address, version: VERSION, bus, keys, jobStore, load, metrics, log }),
@@ -101,6 +101,7 @@ export async function runIngress({ config, signal, listening }: IngressService):
   if (config.chaos === "1") {
     serveHooks({ bus, role: "ingress", id, log, handlers: { "clock-skew": clockHook } });
   }
+  opened.use(boundOldGeneration());
   const port = await ingress.listen();
   listening?.(port);
   log.info({ host: config.httpHost, port, address }, "serving");
