@@ -5,8 +5,8 @@ import { Bucket } from "./bucket.ts";
 import type { ClientLimits } from "./events.ts";
 
 /**
- * Beyond this, clients with nothing open are forgotten; not before, because a map in which one entry
- * comes and goes with every request leaves a chain of tables to the collector (see std's NumberMap).
+ * Beyond this, clients with nothing open are forgotten; not before, because a map in which an entry
+ * comes and goes with each request leaves a chain of tables to the collector (see std's NumberMap).
  */
 const CLIENTS_MAX = 10_000;
 /** A client at its concurrency cap may try again when one of its own requests has ended. */
