@@ -75,7 +75,8 @@ describe("processes", () => {
       await trial.feel({
         order: { kind: "pause", target, durationUs: LONG_US },
         felt: async () => {
-          expect(trial.stateOf("gpu-worker-1")).toBe("T");
+          // A process that runs is stopped when it is next looked at.
+          await cluster.until("it to stop", () => trial.stateOf("gpu-worker-1") === "T");
           await trial.silent("gpu-worker-1")();
         },
       }),
