@@ -118,7 +118,10 @@ export class DeviceState<B> {
     return this.outstanding.size < 2 ? this.freeAtUs : this.freeAtUs - this.behind(tier).us;
   }
 
-  /** How long what it holds of ours stands still that should have gone on. */
+  /**
+   * How long what it holds of ours stands still that should have gone on, for its own sake or with
+   * another scheduler's work. Held against other devices it is taken to do so for as long again.
+   */
   overdueUs(nowUs: number): number {
     return this.outstanding.size > 0 ? Math.max(0, nowUs - this.#dueUs) : 0;
   }

@@ -34,7 +34,8 @@ export class Spilling {
     for (const holder of this.#pool.sample(model.ref)) {
       if (!holder.accelerator || !holder.available || holder.id === head.avoid) continue;
       accelerators++;
-      soonestUs = Math.min(soonestUs, this.#waits.likelyEndsUs(model, holder, tier, rows, nowUs));
+      const endUs = this.#waits.endsUs(model, holder, tier, rows, nowUs);
+      soonestUs = Math.min(soonestUs, endUs + holder.overdueUs(nowUs));
     }
     if (accelerators === 0) return true;
     const cpuUs = model.profileOn(device.device.class).meanUs(rows);
@@ -61,7 +62,7 @@ export class Spilling {
     let soonestUs = Infinity;
     for (const device of this.#pool.sample(model.ref)) {
       if (!device.available || tried?.has(device) === true) continue;
-      const endUs = this.#waits.likelyEndsUs(model, device, tier, rows, nowUs);
+      const endUs = this.#waits.endsUs(model, device, tier, rows, nowUs) + device.overdueUs(nowUs);
       if (endUs < soonestUs) [soonest, soonestUs] = [device, endUs];
     }
     if (soonest === undefined || !this.#pool.takesAhead(soonest, tier, nowUs)) return undefined;

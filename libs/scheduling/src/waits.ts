@@ -149,20 +149,6 @@ export class Waits {
   }
 
   /**
-   * The same where one device is held against another: one that stands still, for its own sake or
-   * with another scheduler's work, is taken to do so for as long again.
-   */
-  likelyEndsUs(
-    model: ModelState,
-    device: DeviceState<Batch>,
-    tier: Tier,
-    rows: number,
-    nowUs: number,
-  ): number {
-    return this.endsUs(model, device, tier, rows, nowUs) + device.overdueUs(nowUs);
-  }
-
-  /**
    * How many of its fastest devices all that serve the model are worth together, at least one: a
    * CPU that takes twenty times as long is a twentieth of a GPU.
    */

@@ -8,6 +8,7 @@ import type { AssignmentFrame, AssignmentItem, Tier } from "@millrace/protocol";
 import { SCHEDULER_DEFAULTS } from "@millrace/scheduling";
 import { present } from "@millrace/std";
 import type { SimulatedDevice } from "./device.ts";
+import { attemptName } from "./work.ts";
 import type { World } from "./world.ts";
 
 interface Batch {
@@ -47,12 +48,12 @@ export class HeldBatches {
     for (const effect of effects) {
       if (effect.type !== "fetch") continue;
       for (const { seq, attempt } of effect.wants) {
-        wanted.add(bodyKey(effect.ingress, seq, attempt));
+        wanted.add(attemptName({ ingress: effect.ingress, seq, attempt }));
       }
     }
     // Of two that await the same body, one is enough.
     const kept = new Set(wanted);
-    const items = frame.items.filter((item) => !item.remote || kept.delete(keyOf(item)));
+    const items = frame.items.filter((item) => !item.remote || kept.delete(attemptName(item)));
     if (items.length === 0) return;
     const batch: Batch = {
       // A scheduler that was restarted gives its numbers again.
@@ -91,7 +92,7 @@ export class HeldBatches {
     if (batch.open.size === 0) {
       this.#batches.delete(batch);
       this.#world.observe({ type: "batchLeft", device: this.#id, batch: batch.name });
-    } else if (batch.missing.delete(keyOf(item))) this.#noteReady(batch);
+    } else if (batch.missing.delete(attemptName(item))) this.#noteReady(batch);
   }
 
   /** The device began a run. */
@@ -137,7 +138,3 @@ export class HeldBatches {
     this.#world.observe({ type: "batchTaken", device: this.#id, batch: name, tier });
   }
 }
-
-export const bodyKey = (ingress: string, seq: number, attempt: number): string =>
-  `${ingress} ${seq} ${attempt}`;
-const keyOf = ({ ingress, seq, attempt }: AssignmentItem): string => bodyKey(ingress, seq, attempt);

@@ -13,23 +13,25 @@ interface Attempt {
   readonly attempt: number;
 }
 
-const nameOf = ({ ingress, seq, attempt }: Attempt): string => `${ingress}/${seq}/${attempt}`;
+/** Of one try of a request, and of the body that is fetched for it. */
+export const attemptName = ({ ingress, seq, attempt }: Attempt): string =>
+  `${ingress}/${seq}/${attempt}`;
 
 export const queuedWork = (scheduler: string, { ingress, model, tickets }: TicketFrame): Fact[] =>
   tickets.map(({ seq, attempt, tier }) => {
-    const work = nameOf({ ingress, seq, attempt });
+    const work = attemptName({ ingress, seq, attempt });
     return { type: "workQueued", work, scheduler, model, tier };
   });
 
 export const givenWork = (device: string, { items }: AssignmentFrame): Fact => ({
   type: "workGiven",
-  works: items.map(nameOf),
+  works: items.map(attemptName),
   device,
 });
 
 export const refusedWork = ({ ingress, refusals }: EffectOf<SchedulerEffect, "refuse">): Fact[] =>
   refusals.map(({ seq, attempt }) => {
-    return { type: "workDropped", work: nameOf({ ingress, seq, attempt }) };
+    return { type: "workDropped", work: attemptName({ ingress, seq, attempt }) };
   });
 
 /** Every attempt at these. */
@@ -37,4 +39,4 @@ export const cancelledWork = ({ ingress, seqs }: CancelFrame): Fact[] =>
   seqs.map((seq) => ({ type: "workDropped", work: `${ingress}/${seq}` }));
 
 export const endedWork = (device: string, { items }: EffectOf<WorkerEffect, "answer">): Fact[] =>
-  items.map((item) => ({ type: "workEnded", work: nameOf(item), device }));
+  items.map((item) => ({ type: "workEnded", work: attemptName(item), device }));

@@ -23,7 +23,7 @@ import {
 import { present, unreachable } from "@millrace/std";
 import { BlobCache } from "./blob-cache.ts";
 import { SimulatedDevice } from "./device.ts";
-import { bodyKey, HeldBatches } from "./held-batches.ts";
+import { HeldBatches } from "./held-batches.ts";
 import { Host } from "./host.ts";
 import type { Channel, Letter, Member } from "./network.ts";
 import {
@@ -35,7 +35,7 @@ import {
 } from "./reading.ts";
 import { placeOf } from "./places.ts";
 import type { WorkerPlan } from "./scenario.ts";
-import { endedWork } from "./work.ts";
+import { attemptName, endedWork } from "./work.ts";
 import type { Node, World } from "./world.ts";
 
 interface Life {
@@ -213,7 +213,7 @@ export class WorkerNode implements Node, Member {
   ): readonly WorkerEffect[] {
     const before = core.held;
     if (event.type === "bodyArrived") {
-      held.bodyEnded(bodyKey(event.ingress, event.seq, event.attempt));
+      held.bodyEnded(attemptName(event));
     }
     const effects = core.step(this.#weakened(event), nowUs);
     if (event.type === "assigned" && isTaken(event.frame, effects, core.held - before)) {
